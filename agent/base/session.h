@@ -1,0 +1,52 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+
+#include "agent/base/bytes.h"
+#include "agent/base/result.h"
+#include "agent/base/time.h"
+
+namespace stickmesh {
+
+/// What every protocol's state machine offers to the connection that drives it. A session knows no socket, no clock and
+/// no loop. All calls come from the loop's thread.
+class Session {
+ public:
+  Session() = default;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  virtual ~Session() = default;
+
+  /// Takes bytes in any fragmentation. An error is final: write what is pending, then close.
+  virtual Result<void> receive(Bytes in, TimePoint now) = 0;
+  /// Bytes to write; valid until the next non-const call.
+  virtual Bytes pending() const = 0;
+  /// |size| of the pending bytes have reached the kernel.
+  virtual void sent(std::size_t size, TimePoint now) = 0;
+  /// When `expire()` is due next; nothing when no timer runs.
+  virtual std::optional<TimePoint> deadline() const = 0;
+  /// To be called at or after `deadline()`. An error is final, as in `receive`.
+  virtual Result<void> expire(TimePoint now) = 0;
+  /// False asks the connection to stop reading until something was sent.
+  virtual bool wants_input() const = 0;
+  /// The connection is gone, for |why|. Called exactly once, last.
+  virtual void closed(const Error& why, TimePoint now) = 0;
+
+  /// The connection sets this. A session calls it when bytes became pending, when `deadline()` moved or when it
+  /// wants to be closed (`close_reason`) outside the calls above.
+  void set_wakeup(std::function<void()> wakeup) { wakeup_ = std::move(wakeup); }
+  /// Set when the session is over for a reason of its own: write what is pending, then close.
+  virtual const std::optional<Error>& close_reason() const = 0;
+
+ protected:
+  void wake() const {
+    if (wakeup_) wakeup_();
+  }
+
+ private:
+  std::function<void()> wakeup_;
+};
+
+}  // namespace stickmesh
