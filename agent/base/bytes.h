@@ -21,8 +21,8 @@ inline std::string_view as_text(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Reads fields from bytes that stay owned by the caller. The first failure sticks: later reads return zero or
-/// nothing, so a decoder reads everything and asks `ok()` once. Views point into the caller's bytes.
+/// Reads fields from bytes that stay owned by the caller. The first failure sticks: later reads return zero
+/// or nothing, so a decoder reads everything and asks `ok()` once. Views point into the caller's bytes.
 class Reader {
  public:
   explicit Reader(Bytes bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
@@ -59,9 +59,14 @@ class Reader {
   std::uint64_t varint() {
     std::uint64_t value = 0;
     switch (decode_varint(at_, end_, value)) {
-      case VarintStatus::kOk: return value;
-      case VarintStatus::kTruncated: fail(Reason::kTruncated); return 0;
-      case VarintStatus::kOverflow: fail(Reason::kVarintOverflow); return 0;
+      case VarintStatus::kOk:
+        return value;
+      case VarintStatus::kTruncated:
+        fail(Reason::kTruncated);
+        return 0;
+      case VarintStatus::kOverflow:
+        fail(Reason::kVarintOverflow);
+        return 0;
     }
     return 0;
   }

@@ -11,11 +11,16 @@ std::optional<DataType> find_data_type(std::string_view name) {
 
 std::string_view key_type_name(KeyType type) {
   switch (type) {
-    case KeyType::kInteger: return "integer";
-    case KeyType::kIpv4: return "ip";
-    case KeyType::kIpv6: return "ipv6";
-    case KeyType::kString: return "string";
-    case KeyType::kBinary: return "binary";
+    case KeyType::kInteger:
+      return "integer";
+    case KeyType::kIpv4:
+      return "ip";
+    case KeyType::kIpv6:
+      return "ipv6";
+    case KeyType::kString:
+      return "string";
+    case KeyType::kBinary:
+      return "binary";
   }
   return "unknown";
 }

@@ -86,7 +86,18 @@ inline constexpr std::array<DataTypeTraits, kDataTypeCount> kDataTypes = {{
     {"glitch_rate", ValueKind::kRate, false, Merge::kRate},
 }};
 
-constexpr const DataTypeTraits& traits(DataType type) { return kDataTypes[static_cast<std::size_t>(type)]; }
+constexpr const DataTypeTraits& traits(DataType type) {
+  return kDataTypes[static_cast<std::size_t>(type)];
+}
+
+/// What the totals of one table are, by data type.
+using Merges = std::array<Merge, kDataTypeCount>;
+
+constexpr Merges default_merges() {
+  Merges merges{};
+  for (std::size_t index = 0; index < kDataTypeCount; ++index) merges[index] = kDataTypes[index].merge;
+  return merges;
+}
 
 /// Finds a type by HAProxy's name for it.
 std::optional<DataType> find_data_type(std::string_view name);

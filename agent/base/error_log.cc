@@ -9,7 +9,8 @@ void ErrorLog::record(const Error& error, std::string where, TimePoint now) {
   ++counter.count;
   if (counter.count == 1 || now - counter.logged >= std::chrono::seconds(1)) {
     if (counter.unlogged != 0) {
-      log::warning("{}: {} ({} more of this kind were not logged)", where, to_string(error), counter.unlogged);
+      log::warning("{}: {} ({} more of this kind were not logged)", where, to_string(error),
+                   counter.unlogged);
     } else {
       log::warning("{}: {}", where, to_string(error));
     }

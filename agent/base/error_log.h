@@ -11,8 +11,8 @@
 
 namespace stickmesh {
 
-/// Counts every refusal by reason, keeps the newest for `show errors`, and logs them at a bounded rate, so that no
-/// remote can fill the log. One object, owned by the daemon, handed to whoever refuses something.
+/// Counts every refusal by reason, keeps the newest for `show errors`, and logs them at a bounded rate, so
+/// that no remote can fill the log. One object, owned by the daemon, handed to whoever refuses something.
 class ErrorLog {
  public:
   struct Record {
@@ -22,8 +22,8 @@ class ErrorLog {
     std::string detail;
   };
 
-  /// Counts |error| and remembers it. Logs it as a warning unless this reason was logged within the last second;
-  /// how many were left out is said with the next line.
+  /// Counts |error| and remembers it. Logs it as a warning unless this reason was logged within the last
+  /// second; how many were left out is said with the next line.
   void record(const Error& error, std::string where, TimePoint now);
 
   std::uint64_t count(Reason reason) const { return counters_[static_cast<std::size_t>(reason)].count; }

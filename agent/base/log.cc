@@ -10,15 +10,19 @@ namespace stickmesh::log {
 
 namespace {
 
-// spdlog has no level between info and warning: its `critical` and above are unused, and `notice` is told apart by
-// the threshold that `enabled` compares with, before spdlog sees the line.
+// spdlog has no level between info and warning: its `critical` and above are unused, and `notice` is told
+// apart by the threshold that `enabled` compares with, before spdlog sees the line.
 spdlog::level::level_enum spdlog_level(Level level) {
   switch (level) {
-    case Level::kDebug: return spdlog::level::debug;
+    case Level::kDebug:
+      return spdlog::level::debug;
     case Level::kInfo:
-    case Level::kNotice: return spdlog::level::info;
-    case Level::kWarning: return spdlog::level::warn;
-    case Level::kError: return spdlog::level::err;
+    case Level::kNotice:
+      return spdlog::level::info;
+    case Level::kWarning:
+      return spdlog::level::warn;
+    case Level::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -60,9 +64,13 @@ void configure(Level level, Target target) {
   state().logger = State::make(target);
 }
 
-void reopen() { state().logger = State::make(state().target); }
+void reopen() {
+  state().logger = State::make(state().target);
+}
 
-bool enabled(Level level) { return level >= state().threshold; }
+bool enabled(Level level) {
+  return level >= state().threshold;
+}
 
 void write(Level level, std::string_view line) {
   state().logger->log(spdlog_level(level), "{}: {}", kLevelNames[static_cast<std::size_t>(level)], line);

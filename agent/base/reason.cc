@@ -7,19 +7,44 @@ namespace stickmesh {
 namespace {
 
 constexpr std::array<std::string_view, kReasonCount> kNames = {
-    "truncated",          "varint-overflow",   "value-out-of-range",  "message-too-long",
-    "reserved-class",     "peer-reported-error", "bad-hello",         "bad-version",
-    "wrong-peer-name",    "unknown-peer",      "own-name",            "forbidden-address",
-    "duplicate-session",  "replaced-session",  "refused-by-peer",     "handshake-timeout",
-    "idle-timeout",       "not-reading",       "bad-definition",      "unknown-table-id",
-    "bad-key",            "bad-dictionary-id", "too-many-tables",     "too-many-origins",
-    "definition-mismatch", "no-memory",        "connect-failed",      "connection-lost",
-    "bad-command",        "not-found",         "system",
+    "truncated",
+    "varint-overflow",
+    "value-out-of-range",
+    "message-too-long",
+    "reserved-class",
+    "peer-reported-error",
+    "bad-hello",
+    "bad-version",
+    "wrong-peer-name",
+    "unknown-peer",
+    "own-name",
+    "forbidden-address",
+    "duplicate-session",
+    "replaced-session",
+    "refused-by-peer",
+    "handshake-timeout",
+    "idle-timeout",
+    "not-reading",
+    "bad-definition",
+    "unknown-table-id",
+    "bad-key",
+    "bad-dictionary-id",
+    "too-many-tables",
+    "too-many-origins",
+    "definition-mismatch",
+    "no-memory",
+    "connect-failed",
+    "connection-lost",
+    "bad-command",
+    "not-found",
+    "system",
 };
 
 }  // namespace
 
-std::string_view reason_name(Reason reason) { return kNames[static_cast<std::size_t>(reason)]; }
+std::string_view reason_name(Reason reason) {
+  return kNames[static_cast<std::size_t>(reason)];
+}
 
 std::string to_string(const Error& error) {
   std::string text(reason_name(error.reason));

@@ -9,37 +9,37 @@ namespace stickmesh {
 
 /// Every way in which input or a peer can be refused. Each is counted by `ErrorLog`, under its name.
 enum class Reason : std::uint8_t {
-  kTruncated,          ///< a field reaches past the end of its message
-  kVarintOverflow,     ///< a variable-length integer that does not fit 64 bits
-  kValueOutOfRange,    ///< a number above what its field allows
-  kMessageTooLong,     ///< a length above the receive limit
-  kReservedClass,      ///< message class 255
-  kPeerReportedError,  ///< the other side sent an error message
-  kBadHello,           ///< the handshake is not the peers protocol's
-  kBadVersion,         ///< a protocol version other than 2.0 and 2.1
-  kWrongPeerName,      ///< the other side calls us by another name
-  kUnknownPeer,        ///< no such peer is configured
-  kOwnName,            ///< a peer that uses this agent's own name
-  kForbiddenAddress,   ///< an address from which that peer may not come
-  kDuplicateSession,   ///< a second live session of the same process
-  kReplacedSession,    ///< a newer session took its place
-  kRefusedByPeer,      ///< the other side answered our hello with an error status
-  kHandshakeTimeout,   ///< no complete hello or status in time
-  kIdleTimeout,        ///< nothing received for too long
-  kNotReading,         ///< nothing could be sent for too long
-  kBadDefinition,      ///< a table definition that HAProxy could not have sent
-  kUnknownTableId,     ///< update, switch or acknowledgement of a table that was not defined
-  kBadKey,             ///< a key that does not fit its table
-  kBadDictionaryId,    ///< a dictionary id outside 1 to 128, or one that was never filled
-  kTooManyTables,      ///< more tables than `max-tables`
-  kTooManyOrigins,     ///< more origins than `max-origins`
-  kDefinitionMismatch, ///< two origins define one table differently
-  kNoMemory,           ///< `max-memory` leaves no room
-  kConnectFailed,      ///< the connection could not be made
-  kConnectionLost,     ///< the connection was closed or reset
-  kBadCommand,         ///< a runtime command that cannot be understood
-  kNotFound,           ///< a table, key or peer that does not exist
-  kSystem,             ///< the operating system refused
+  kTruncated,           ///< a field reaches past the end of its message
+  kVarintOverflow,      ///< a variable-length integer that does not fit 64 bits
+  kValueOutOfRange,     ///< a number above what its field allows
+  kMessageTooLong,      ///< a length above the receive limit
+  kReservedClass,       ///< message class 255
+  kPeerReportedError,   ///< the other side sent an error message
+  kBadHello,            ///< the handshake is not the peers protocol's
+  kBadVersion,          ///< a protocol version other than 2.0 and 2.1
+  kWrongPeerName,       ///< the other side calls us by another name
+  kUnknownPeer,         ///< no such peer is configured
+  kOwnName,             ///< a peer that uses this agent's own name
+  kForbiddenAddress,    ///< an address from which that peer may not come
+  kDuplicateSession,    ///< a second live session of the same process
+  kReplacedSession,     ///< a newer session took its place
+  kRefusedByPeer,       ///< the other side answered our hello with an error status
+  kHandshakeTimeout,    ///< no complete hello or status in time
+  kIdleTimeout,         ///< nothing received for too long
+  kNotReading,          ///< nothing could be sent for too long
+  kBadDefinition,       ///< a table definition that HAProxy could not have sent
+  kUnknownTableId,      ///< update, switch or acknowledgement of a table that was not defined
+  kBadKey,              ///< a key that does not fit its table
+  kBadDictionaryId,     ///< a dictionary id outside 1 to 128, or one that was never filled
+  kTooManyTables,       ///< more tables than `max-tables`
+  kTooManyOrigins,      ///< more origins than `max-origins`
+  kDefinitionMismatch,  ///< two origins define one table differently
+  kNoMemory,            ///< `max-memory` leaves no room
+  kConnectFailed,       ///< the connection could not be made
+  kConnectionLost,      ///< the connection was closed or reset
+  kBadCommand,          ///< a runtime command that cannot be understood
+  kNotFound,            ///< a table, key or peer that does not exist
+  kSystem,              ///< the operating system refused
   kCount,
 };
 

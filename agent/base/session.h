@@ -10,8 +10,8 @@
 
 namespace stickmesh {
 
-/// What every protocol's state machine offers to the connection that drives it. A session knows no socket, no clock and
-/// no loop. All calls come from the loop's thread.
+/// What every protocol's state machine offers to the connection that drives it. A session knows no socket, no
+/// clock and no loop. All calls come from the loop's thread.
 class Session {
  public:
   Session() = default;
@@ -34,8 +34,8 @@ class Session {
   /// The connection is gone, for |why|. Called exactly once, last.
   virtual void closed(const Error& why, TimePoint now) = 0;
 
-  /// The connection sets this. A session calls it when bytes became pending, when `deadline()` moved or when it
-  /// wants to be closed (`close_reason`) outside the calls above.
+  /// The connection sets this. A session calls it when bytes became pending, when `deadline()` moved or when
+  /// it wants to be closed (`close_reason`) outside the calls above.
   void set_wakeup(std::function<void()> wakeup) { wakeup_ = std::move(wakeup); }
   /// Set when the session is over for a reason of its own: write what is pending, then close.
   virtual const std::optional<Error>& close_reason() const = 0;

@@ -6,8 +6,8 @@
 namespace stickmesh {
 
 /// HAProxy's variable-length integer (doc/peers.txt, "Encoded integer"): a first byte below 240 is the
-/// value; from 240 on its low four bits are the lowest, and seven bits follow in each byte, the last of which is
-/// below 128. The offsets make every value's encoding unique. Not LEB128.
+/// value; from 240 on its low four bits are the lowest, and seven bits follow in each byte, the last of which
+/// is below 128. The offsets make every value's encoding unique. Not LEB128.
 inline constexpr std::size_t kMaxVarintSize = 10;
 
 /// Writes at most `kMaxVarintSize` bytes to |out| and returns the end.

@@ -17,7 +17,7 @@ enum class State : std::uint8_t { kHandshake, kRunning, kClosed };
 
 struct Options {
   Role role = Role::kAccepting;
-  std::string local_name;
+  std::string local_name;   ///< a hello that calls us otherwise is refused; empty: `Handler::admit` decides
   std::string remote_name;  ///< whom we dial; unused when accepting
   std::uint64_t pid = 0;    ///< ours, for the hello
   unsigned minor = 1;       ///< the protocol version that a dialling side offers: 2.|minor|
@@ -25,21 +25,24 @@ struct Options {
   std::size_t max_message = 131072;  ///< longest body taken; HAProxy's `tune.bufsize` bounds what it sends
   std::size_t low_water = 65536;     ///< `Handler::writable` is called when fewer bytes than this are pending
   Duration heartbeat{1000};
-  Duration idle_timeout{10000};       ///< three missed heartbeats of HAProxy
+  Duration idle_timeout{10000};  ///< three missed heartbeats of HAProxy
   Duration handshake_timeout{5000};
-  Duration write_timeout{10000};      ///< nothing could be written for so long
+  Duration write_timeout{10000};  ///< nothing could be written for so long
 };
 
 struct Traffic {
   std::uint64_t bytes_in = 0, bytes_out = 0;
   std::uint64_t messages_in = 0, updates_in = 0, updates_out = 0, updates_ignored = 0;
-  std::uint64_t acks_in = 0, acks_out = 0, heartbeats_in = 0, heartbeats_out = 0, lessons_in = 0, lessons_out = 0;
+  std::uint64_t updates_too_long = 0;  ///< not sent, because HAProxy would wait for their end for ever
+  std::uint64_t acks_in = 0, acks_out = 0, heartbeats_in = 0, heartbeats_out = 0, lessons_in = 0,
+                lessons_out = 0;
   TimePoint last_received{};  ///< the epoch before the first byte
 };
 
-/// One connection's side of HAProxy's peers protocol 2.1 (2.0 where the other side speaks it): handshake, liveness, framing,
-/// definitions, the dictionary cache, acknowledgements and the bookkeeping of lessons. It knows no table store: what it
-/// decodes goes to a |Handler|, which must outlive it, and what is to be sent is handed in encoded.
+/// One connection's side of HAProxy's peers protocol 2.1 (2.0 where the other side speaks it): handshake,
+/// liveness, framing, definitions, the dictionary cache, acknowledgements and the bookkeeping of lessons. It
+/// knows no table store: what it decodes goes to a |Handler|, which must outlive it, and what is to be sent
+/// is handed in encoded.
 class PeerSession final : public Session {
  public:
   PeerSession(Options options, Handler& handler, TimePoint now);
@@ -65,14 +68,17 @@ class PeerSession final : public Session {
   /// Ends the session from outside; pending bytes are still written.
   void close(Error why);
 
-  /// Asks the other side for everything. Updates count as the lesson's until `Handler::lesson_ended`.
+  /// Asks the other side for everything. Updates count as the lesson's until `Handler::lesson_ended`. During
+  /// a lesson it asks again at its end, without `lesson_ended` in between.
   void request_lesson(TimePoint now);
   bool learning() const;
-  /// Answers a request for a lesson: FINISHED when |complete|, else PARTIAL.
+  /// Answers a request for a lesson: FINISHED when |complete|, else PARTIAL. Does nothing when none is
+  /// unanswered.
   void finish_lesson(bool complete, TimePoint now);
-  /// Makes |table| the one that updates are about; sends its definition unless it is the selected one already.
+  /// Makes |table| the one that updates are about; sends its definition unless it is the selected one
+  /// already.
   void select(TableId table, const TableDefinition& definition);
-  /// Appends one whole message made by `UpdateEncoder`.
+  /// Appends one whole message made by `UpdateEncoder`; one above `kMaxSentMessage` is counted and left out.
   void append_update(Bytes message);
   /// Heartbeats after 10 and 250 ms: a connection that HAProxy releases clears the liveness flag of
   /// the one it keeps (peers-protocol 1.6).
@@ -80,6 +86,10 @@ class PeerSession final : public Session {
 
  private:
   struct Impl;
+  /// Has |write| add to the output, and tells the connection if it would not look by itself.
+  template <typename Write>
+  void append(Write write);
+
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,0 +1,86 @@
+#include "agent/admin/commands.h"
+
+#include <fmt/format.h>
+
+#include "agent/admin/answers.h"
+
+namespace stickmesh::admin {
+
+namespace {
+
+constexpr std::string_view kHelp =
+    "help                                            this list\n"
+    "show info                                       what this agent is and how much it holds\n"
+    "show peers                                      sessions: state, tables, backlog, what went wrong last\n"
+    "show tables                                     tables with their definitions and counters\n"
+    "show table NAME [key K] [data.TYPE OP VALUE] [origins] [json]\n"
+    "                                                entries; OP is eq, ne, lt, le, gt or ge\n"
+    "show errors                                     refusals by reason, and the newest of them\n"
+    "set table NAME key K [expire TIME] data.TYPE V ...\n"
+    "                                                this agent's own contribution to an entry\n";
+
+class TextAnswer final : public Answer {
+ public:
+  explicit TextAnswer(std::string text) : text_(std::move(text)) {}
+  bool more(std::string& out, TimePoint /*now*/) override {
+    out += text_;
+    return false;
+  }
+
+ private:
+  std::string text_;
+};
+
+}  // namespace
+
+std::unique_ptr<Answer> text_answer(std::string text) {
+  return std::make_unique<TextAnswer>(std::move(text));
+}
+
+std::unique_ptr<Answer> error_answer(const Error& error) {
+  return text_answer(fmt::format("error: {}\n", to_string(error)));
+}
+
+std::vector<std::string> split_words(std::string_view line) {
+  std::vector<std::string> words;
+  bool in_word = false;
+  for (std::size_t at = 0; at < line.size(); ++at) {
+    if (line[at] == ' ' || line[at] == '\t') {
+      in_word = false;
+      continue;
+    }
+    if (!in_word) words.emplace_back();
+    in_word = true;
+    if (line[at] == '\\' && at + 1 < line.size() && (line[at + 1] == ' ' || line[at + 1] == '\\')) ++at;
+    words.back() += line[at];
+  }
+  return words;
+}
+
+pipeline::TableRecord* Commands::find_table(std::string_view name) const {
+  if (name.starts_with('/')) name.remove_prefix(1);
+  pipeline::TableRecord* record = hub_.registry().find(name);
+  return record != nullptr ? record : hub_.registry().find_output(name);
+}
+
+std::unique_ptr<Answer> Commands::run(std::string_view line, TimePoint now) {
+  const Words words = split_words(line);
+  const auto is = [&](std::string_view first, std::string_view second) {
+    return words.size() >= 2 && words[0] == first && words[1] == second;
+  };
+  if (words.empty() || (words.size() == 1 && words[0] == "help")) return text_answer(std::string(kHelp));
+  if (words.size() == 2) {
+    if (is("show", "info")) return text_answer(show_info(now));
+    if (is("show", "peers")) return text_answer(show_peers(now));
+    if (is("show", "tables")) return text_answer(show_tables());
+    if (is("show", "errors")) return text_answer(show_errors());
+  }
+  if (is("show", "table")) return show_table(words, now);
+  if (is("set", "table")) return set_table(words, now);
+  const Error error{Reason::kBadCommand,
+                    fmt::format("'{}' is no command of this version; 'help' lists them", line)};
+  hub_.errors().record(error, "runtime command", now);
+  return error_answer(error);
+}
+
+}  // namespace stickmesh::admin

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/admin/cli_session.h"
+#include "agent/pipeline/hub.h"
+
+namespace stickmesh::admin {
+
+/// The runtime commands (DESIGN, "Runtime commands"): one line in, text out. Words are separated by spaces; a
+/// backslash takes a space into a word.
+class Commands final : public CommandHandler {
+ public:
+  Commands(pipeline::Hub& hub, TimePoint started) : hub_(hub), started_(started) {}
+
+  std::unique_ptr<Answer> run(std::string_view line, TimePoint now) override;
+
+ private:
+  using Words = std::vector<std::string>;
+
+  std::string show_info(TimePoint now) const;
+  std::string show_peers(TimePoint now) const;
+  std::string show_tables() const;
+  std::string show_errors() const;
+  std::unique_ptr<Answer> show_table(const Words& words, TimePoint now);
+  std::unique_ptr<Answer> set_table(const Words& words, TimePoint now);
+  /// By its own name, or by that of its total.
+  pipeline::TableRecord* find_table(std::string_view name) const;
+
+  pipeline::Hub& hub_;
+  TimePoint started_;
+};
+
+/// The words of a line; a backslash makes the next character part of a word.
+std::vector<std::string> split_words(std::string_view line);
+
+}  // namespace stickmesh::admin

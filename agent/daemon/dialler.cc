@@ -1,0 +1,64 @@
+#include "agent/daemon/dialler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "agent/daemon/source.h"
+
+namespace stickmesh::daemon {
+
+namespace {
+
+constexpr Duration kFirstDelay{100};
+constexpr Duration kLongestDelay{5000};
+constexpr Duration kPatience{2000};
+
+}  // namespace
+
+Dialler::Dialler(net::Loop& loop, pipeline::Hub& hub, net::ConnectionSet& connections, pipeline::Peer& peer,
+                 const net::SocketAddress& address)
+    : loop_(loop),
+      hub_(hub),
+      connections_(connections),
+      peer_(peer),
+      address_(address),
+      connector_(loop, [this](Result<net::UniqueFd> socket) { connected(std::move(socket)); }),
+      timer_(loop, [this] { dial(); }),
+      delay_(kFirstDelay) {}
+
+void Dialler::dial() {
+  if (peer_.link != nullptr || connector_.busy() || handshaking_) return;
+  connector_.start(address_, kPatience);
+}
+
+void Dialler::connected(Result<net::UniqueFd> socket) {
+  if (!socket) {
+    peer_.note = to_string(socket.error());
+    hub_.errors().record(socket.error(), fmt::format("peer {}", peer_.setup.name), loop_.now());
+    return retry();
+  }
+  // Meanwhile it may have dialled us.
+  if (peer_.link != nullptr) return;
+  handshaking_ = true;
+  connections_.add(std::move(*socket), address_, hub_.dial(peer_, source_of(address_), loop_.now()),
+                   [this](net::Connection&, const Error&) {
+                     handshaking_ = false;
+                     if (peer_.link == nullptr && !timer_.active()) retry();
+                   });
+}
+
+void Dialler::session_ended() {
+  delay_ = kFirstDelay;
+  retry();
+}
+
+// Spread over half of the delay, so that two sides that dial each other do not meet for ever.
+void Dialler::retry() {
+  const Duration wait(
+      std::uniform_int_distribution<Duration::rep>(delay_.count() / 2, delay_.count())(random_));
+  timer_.set(loop_.now() + wait);
+  delay_ = std::min(delay_ * 8 / 5, kLongestDelay);
+}
+
+}  // namespace stickmesh::daemon

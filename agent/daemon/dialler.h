@@ -1,0 +1,44 @@
+#pragma once
+
+#include <random>
+
+#include "agent/net/connection_set.h"
+#include "agent/net/connector.h"
+#include "agent/net/loop.h"
+#include "agent/net/timer.h"
+#include "agent/pipeline/hub.h"
+
+namespace stickmesh::daemon {
+
+/// Keeps a session with one peer that has an address: dials when there is none, less and less often while it
+/// fails.
+class Dialler {
+ public:
+  Dialler(net::Loop& loop, pipeline::Hub& hub, net::ConnectionSet& connections, pipeline::Peer& peer,
+          const net::SocketAddress& address);
+  Dialler(const Dialler&) = delete;
+  Dialler& operator=(const Dialler&) = delete;
+
+  void start() { timer_.set(loop_.now()); }
+  const pipeline::Peer& peer() const { return peer_; }
+  /// The peer's session has ended, whoever had made it.
+  void session_ended();
+
+ private:
+  void dial();
+  void connected(Result<net::UniqueFd> socket);
+  void retry();
+
+  net::Loop& loop_;
+  pipeline::Hub& hub_;
+  net::ConnectionSet& connections_;
+  pipeline::Peer& peer_;
+  net::SocketAddress address_;
+  net::Connector connector_;
+  net::Timer timer_;
+  Duration delay_;
+  bool handshaking_ = false;
+  std::minstd_rand random_{std::random_device{}()};
+};
+
+}  // namespace stickmesh::daemon

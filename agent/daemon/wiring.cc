@@ -1,0 +1,51 @@
+#include "agent/daemon/wiring.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/daemon/source.h"
+
+namespace stickmesh::daemon {
+
+pipeline::Rules rules_of(const config::Config& config) {
+  std::vector<pipeline::AggregateRule> aggregates;
+  for (const config::Aggregate& rule : config.aggregate) {
+    aggregates.push_back({pipeline::Pattern(rule.from),
+                          pipeline::Pattern(rule.to),
+                          config::merges_of(rule),
+                          {rule.copy.begin(), rule.copy.end()}});
+  }
+  std::vector<std::string> reserved = {std::string(config::kLimitsTable)};
+  if (!config.status.table.empty()) reserved.push_back(config.status.table);
+  return {std::move(aggregates), std::move(reserved)};
+}
+
+pipeline::HubSetup hub_setup_of(const config::Config& config, std::string config_file) {
+  pipeline::HubSetup setup;
+  setup.agent_name = config.agent.name;
+  setup.config_file = std::move(config_file);
+  setup.pid = static_cast<std::uint64_t>(getpid());
+  setup.accept_unknown = config.peers.accept_unknown;
+  setup.max_tables = config.peers.max_tables;
+  setup.away_after = config.peers.away_after;
+  setup.publish_interval = config.peers.publish_interval;
+  setup.allowed_from = [&networks = config.peers.allow_from](const pipeline::Source& source) {
+    return std::any_of(networks.begin(), networks.end(), [&](const config::Cidr& network) {
+      return network.contains(std::string_view(source.host));
+    });
+  };
+  for (const config::Peer& peer : config.peer) {
+    if (peer.kind != config::PeerKind::kHaproxy) continue;
+    pipeline::PeerSetup known{peer.name, pipeline::PeerKind::kHaproxy, {}, {}, peer.line.number};
+    if (peer.address) {
+      known.address = config::to_string(*peer.address);
+      if (const auto resolved = net::SocketAddress::resolve(known.address))
+        known.host = source_of(*resolved).host;
+    }
+    setup.peers.push_back(std::move(known));
+  }
+  return setup;
+}
+
+}  // namespace stickmesh::daemon

@@ -1,0 +1,144 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "agent/pipeline/peer_link.h"
+
+namespace stickmesh::pipeline {
+
+namespace {
+
+// HAProxy speaks every 3 s when idle: a session that was heard of within this time is alive.
+constexpr Duration kAlive{4000};
+constexpr Duration kTakeoverWindow{30000};
+constexpr std::size_t kTakeovers = 3;
+constexpr std::size_t kStrangersKept = 16;
+
+}  // namespace
+
+Result<Peer*> Hub::admit(PeerLink& link, const peers::Hello& hello, TimePoint now) {
+  if (auto names = check_names(link, hello, now); !names) return tl::unexpected(names.error());
+  Peer* peer = find(hello.from);
+  if (peer != nullptr) {
+    if (auto from = check_source(link, *peer); !from) return tl::unexpected(from.error());
+    if (auto beside = admit_beside(link, *peer, hello, now); !beside) return tl::unexpected(beside.error());
+    return peer;
+  }
+  peer = add_peer({hello.from, PeerKind::kHaproxy, {}, {}, 0}, /*configured=*/false);
+  if (peer == nullptr) {
+    return refuse(Reason::kTooManyOrigins,
+                  fmt::format("'{}' is one more than [peers] max-origins = {} allows", hello.from,
+                              registry_.origins().limit()));
+  }
+  if (auto from = check_source(link, *peer); !from) {
+    peers_.pop_back();
+    return tl::unexpected(from.error());
+  }
+  return peer;
+}
+
+Result<void> Hub::check_names(const PeerLink& link, const peers::Hello& hello, TimePoint now) {
+  const auto refused = [&](Reason reason, std::string detail) -> Result<void> {
+    const Error error{reason, std::move(detail)};
+    if (Peer* peer = find(hello.from); peer != nullptr && peer->link == nullptr) {
+      peer->note = to_string(error);
+    } else if (peer == nullptr) {
+      remember_stranger(link, hello.from, error, now);
+    }
+    return tl::unexpected(error);
+  };
+  if (hello.from == setup_.agent_name) {
+    return refused(
+        Reason::kOwnName,
+        fmt::format(
+            "a peer from {} calls itself '{}', which is this agent's own name: give it another one, with "
+            "`localpeer` in the global section of its haproxy.cfg, or change [agent] name in {}",
+            link.source().text, hello.from, setup_.config_file));
+  }
+  if (hello.to != setup_.agent_name) {
+    return refused(
+        Reason::kWrongPeerName,
+        fmt::format(
+            "'{0}' calls this agent '{1}', but its name is '{2}': in the peers section of {0}'s haproxy.cfg "
+            "write `server {2} ...` instead of `server {1} ...`, or set [agent] name = \"{1}\" in {3}",
+            hello.from, hello.to, setup_.agent_name, setup_.config_file));
+  }
+  if (find(hello.from) == nullptr && !setup_.accept_unknown) {
+    std::string expected;
+    for (const Peer& peer : peers_) {
+      if (peer.configured) expected += (expected.empty() ? "'" : ", '") + peer.setup.name + "'";
+    }
+    return refused(
+        Reason::kUnknownPeer,
+        fmt::format(
+            "a peer from {} calls itself '{}', but expected is {}: on that host set `localpeer` in the "
+            "global section of haproxy.cfg to the expected name (it is the host name by default), or add "
+            "[[peer]] name = \"{}\" to {}",
+            link.source().text, hello.from, expected.empty() ? "nobody" : expected, hello.from,
+            setup_.config_file));
+  }
+  return {};
+}
+
+Result<void> Hub::check_source(const PeerLink& link, const Peer& peer) const {
+  const Source& source = link.source();
+  // A UNIX socket's file says who may connect.
+  if (source.host.empty() || source.host == peer.setup.host) return {};
+  if (setup_.allowed_from && setup_.allowed_from(source)) return {};
+  return refuse(
+      Reason::kForbiddenAddress,
+      fmt::format("'{}' comes from {}, which is neither its own `address` nor in [peers] allow-from of {}",
+                  peer.setup.name, source.text, setup_.config_file));
+}
+
+Result<void> Hub::admit_beside(PeerLink& link, Peer& peer, const peers::Hello& hello, TimePoint now) {
+  if (peer.link == nullptr || peer.link == &link) return {};
+  peers::PeerSession& present = peer.link->session();
+  const bool alive = now - present.traffic().last_received < kAlive;
+  const auto keep_first = [&](std::string detail) -> Result<void> {
+    // HAProxy, when it releases the connection that we refuse, forgets that it has heard of the other one.
+    present.nudge(now);
+    const Error error{Reason::kDuplicateSession, std::move(detail)};
+    peer.note = to_string(error);
+    return tl::unexpected(error);
+  };
+  if (alive && present.role() == peers::Role::kDialling) {
+    present.nudge(now);
+    return refuse(Reason::kDuplicateSession, "both sides dialled; the connection that this agent made stays");
+  }
+  if (alive && hello.pid == peer.pid) {
+    return keep_first(fmt::format(
+        "a second session of process {} of '{}', while the first is alive: do two peers sections use "
+        "this listener? Each needs a listener of its own",
+        hello.pid, peer.setup.name));
+  }
+  while (!peer.takeovers.empty() && now - peer.takeovers.front() > kTakeoverWindow)
+    peer.takeovers.pop_front();
+  if (alive && peer.takeovers.size() >= kTakeovers) {
+    return keep_first(
+        fmt::format("processes {} and {} take turns under the name '{}': do two hosts have the same name?",
+                    peer.pid, hello.pid, peer.setup.name));
+  }
+  peer.takeovers.push_back(now);
+  present.close({Reason::kReplacedSession,
+                 fmt::format("process {} of '{}' has connected", hello.pid, peer.setup.name)});
+  peer.link = nullptr;
+  peer.last_seen = now;
+  return {};
+}
+
+void Hub::remember_stranger(const PeerLink& link, const std::string& name, const Error& error,
+                            TimePoint now) {
+  auto known = std::find_if(strangers_.begin(), strangers_.end(),
+                            [&](const Stranger& had) { return had.name == name; });
+  if (known == strangers_.end()) {
+    if (strangers_.size() >= kStrangersKept) strangers_.pop_front();
+    known = strangers_.insert(strangers_.end(), Stranger{name, {}, {}, 0, {}});
+  }
+  known->source = link.source().text;
+  known->note = to_string(error);
+  ++known->tries;
+  known->last = now;
+}
+
+}  // namespace stickmesh::pipeline

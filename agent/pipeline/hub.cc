@@ -1,0 +1,170 @@
+#include "agent/pipeline/hub.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "agent/base/log.h"
+#include "agent/pipeline/peer_link.h"
+
+namespace stickmesh::pipeline {
+
+namespace {
+
+// Entries that one call lets expire at most, so that a sweep never holds up the loop.
+constexpr std::size_t kExpiredAtOnce = 5000;
+constexpr Duration kExpiryStep{100};
+constexpr Duration kStrayStep{20};
+constexpr Duration kPresenceStep{1000};
+
+}  // namespace
+
+Hub::Hub(HubSetup setup, Registry& registry, ErrorLog& errors)
+    : setup_(std::move(setup)), registry_(registry), errors_(errors) {
+  // An incarnation never continues an earlier one's counts, so that those can live on unchanged.
+  const auto started =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
+  own_origin_ = *registry_.origins().intern(fmt::format("{}#{}", setup_.agent_name, started.count()));
+  registry_.origins()[own_origin_].present = true;
+  registry_.origins()[own_origin_].generation = 1;
+  for (const PeerSetup& peer : setup_.peers) {
+    if (add_peer(peer, /*configured=*/true) == nullptr) {
+      log::error("peer {} has no place: raise [peers] max-origins", peer.name);
+    }
+  }
+}
+
+Hub::~Hub() = default;
+
+Peer* Hub::find(std::string_view name) {
+  const auto found =
+      std::find_if(peers_.begin(), peers_.end(), [&](const Peer& peer) { return peer.setup.name == name; });
+  return found == peers_.end() ? nullptr : &*found;
+}
+
+Peer* Hub::add_peer(PeerSetup setup, bool configured) {
+  const auto origin = registry_.origins().intern(setup.name);
+  if (!origin) return nullptr;
+  Peer& peer = peers_.emplace_back();
+  peer.setup = std::move(setup);
+  peer.configured = configured;
+  peer.origin = *origin;
+  return &peer;
+}
+
+std::unique_ptr<Session> Hub::accept(Source source, TimePoint now) {
+  peers::Options options;
+  options.role = peers::Role::kAccepting;
+  // No name of its own: `admit` tells a caller that has the wrong one what to change.
+  options.pid = setup_.pid;
+  options.max_tables = setup_.max_tables;
+  return std::make_unique<PeerLink>(*this, std::move(options), nullptr, std::move(source), now);
+}
+
+std::unique_ptr<Session> Hub::dial(Peer& peer, Source source, TimePoint now) {
+  peers::Options options;
+  options.role = peers::Role::kDialling;
+  options.local_name = setup_.agent_name;
+  options.remote_name = peer.setup.name;
+  options.pid = setup_.pid;
+  options.minor = peer.minor;
+  options.max_tables = setup_.max_tables;
+  return std::make_unique<PeerLink>(*this, std::move(options), &peer, std::move(source), now);
+}
+
+bool Hub::established(PeerLink& link, Peer& peer, std::uint64_t pid, TimePoint now) {
+  if (peer.link != nullptr && peer.link != &link) {
+    peer.link->session().close(
+        {Reason::kReplacedSession, "the connection that this agent made is used instead"});
+  }
+  peer.link = &link;
+  peer.last_seen = now;
+  ++peer.sessions;
+  peer.note.clear();
+  store::Origin& origin = registry_.origins()[peer.origin];
+  const bool other_process = pid == 0 || pid != peer.pid;
+  if (other_process) {
+    peer.acknowledged.clear();
+    if (pid != 0 || origin.generation == 0) ++origin.generation;
+  }
+  if (pid != 0) peer.pid = pid;
+  if (!std::exchange(origin.present, true)) {
+    for (auto& [name, record] : registry_.tables()) record.table->mark_present_sums(peer.origin);
+  }
+  log::info("peer {} ({}): session is up, {}", peer.setup.name, link.source().text,
+            link.session().role() == peers::Role::kDialling ? "dialled by this agent"
+                                                            : fmt::format("from process {}", pid));
+  return other_process;
+}
+
+void Hub::ended(PeerLink& link, const Error& why, TimePoint now) {
+  Peer* peer = link.peer_;
+  Error told = why;
+  if (peer != nullptr && link.session().role() == peers::Role::kDialling) {
+    const int status = link.session().status();
+    if (status == 502) peer->minor = 0;
+    if (status == 503 || status == 504) {
+      told.detail += fmt::format(" (here: [[peer]] name = \"{}\" at {}:{}, [agent] name = \"{}\")",
+                                 peer->setup.name, setup_.config_file, peer->setup.line, setup_.agent_name);
+    }
+  }
+  errors_.record(told, link.name(), now);
+  if (peer == nullptr) return;
+  if (peer->link == nullptr || peer->link == &link) peer->note = to_string(told);
+  if (peer->link != &link) return;
+  peer->link = nullptr;
+  peer->last_seen = now;
+  if (on_session_ended_) on_session_ended_(*peer);
+}
+
+void Hub::update_presence(TimePoint now) {
+  for (Peer& peer : peers_) {
+    store::Origin& origin = registry_.origins()[peer.origin];
+    if (!origin.present || peer.link != nullptr || now - peer.last_seen < setup_.away_after) continue;
+    origin.present = false;
+    log::notice("peer {}: away for {}; its open connections are no longer counted", peer.setup.name,
+                describe(setup_.away_after));
+    for (auto& [name, record] : registry_.tables()) record.table->mark_present_sums(peer.origin);
+  }
+}
+
+bool Hub::publish(TimePoint now) {
+  bool waiting = false;
+  const bool allowed = now - last_publish_ >= setup_.publish_interval;
+  for (auto& [name, record] : registry_.tables()) {
+    if (!record.output || !record.output->due(now)) continue;
+    if (!allowed) {
+      waiting = true;
+      continue;
+    }
+    record.output->publish(now);
+    last_publish_ = now;
+  }
+  return waiting;
+}
+
+std::optional<TimePoint> Hub::run(TimePoint now) {
+  std::optional<TimePoint> next;
+  const auto at_latest = [&](TimePoint when) {
+    if (!next || when < *next) next = when;
+  };
+  for (auto& [name, record] : registry_.tables()) {
+    if (!record.table->expire(now, kExpiredAtOnce)) at_latest(now);
+    if (record.table->entries() != 0) at_latest(now + kExpiryStep);
+    if (record.output && record.output->strays_waiting()) at_latest(now + kStrayStep);
+  }
+  update_presence(now);
+  if (publish(now)) at_latest(last_publish_ + setup_.publish_interval);
+  for (PeerLink* link : links_) {
+    link->run(now);
+    if (const auto when = link->next_run()) at_latest(*when);
+  }
+  const bool any_present = std::any_of(peers_.begin(), peers_.end(), [&](const Peer& peer) {
+    return peer.link == nullptr && registry_.origins()[peer.origin].present;
+  });
+  if (any_present) at_latest(now + kPresenceStep);
+  return next;
+}
+
+}  // namespace stickmesh::pipeline

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/error_log.h"
+#include "agent/base/session.h"
+#include "agent/peers/session/session.h"
+#include "agent/pipeline/peer.h"
+#include "agent/pipeline/registry.h"
+
+namespace stickmesh::pipeline {
+
+struct HubSetup {
+  std::string agent_name;
+  std::string config_file;  ///< for messages that say which line to change
+  std::uint64_t pid = 0;
+  std::vector<PeerSetup> peers;
+  bool accept_unknown = false;
+  /// Whether a session may come from there when the peer has no address of its own (`allow-from`).
+  std::function<bool(const Source&)> allowed_from;
+  std::size_t max_tables = 100;
+  Duration away_after{10000};
+  Duration publish_interval{20};
+};
+
+/// Joins the sessions with the tables: who may come in, which of two sessions stays, who is present, and when
+/// totals are published and sent. Knows neither sockets nor the loop: `run` is to be called at the end of
+/// each wake-up that brought something, and when it asked for it.
+class Hub {
+ public:
+  Hub(HubSetup setup, Registry& registry, ErrorLog& errors);
+  ~Hub();
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+
+  /// The protocol side of a connection that came in.
+  /// Both: |source| says who it is for logs and for `allow-from`.
+  std::unique_ptr<Session> accept(Source source, TimePoint now);
+  /// The protocol side of a connection that we made to |peer|.
+  std::unique_ptr<Session> dial(Peer& peer, Source source, TimePoint now);
+
+  /// Publishes, sends, lets expire; returns when it wants to be called next.
+  std::optional<TimePoint> run(TimePoint now);
+  /// Called when `run` has something new to do.
+  void set_wakeup(std::function<void()> wakeup) { wakeup_ = std::move(wakeup); }
+  void wake() const {
+    if (wakeup_) wakeup_();
+  }
+
+  /// Called when a peer has no session any more.
+  void on_session_ended(std::function<void(const Peer&)> callback) {
+    on_session_ended_ = std::move(callback);
+  }
+
+  const HubSetup& setup() const { return setup_; }
+  Registry& registry() { return registry_; }
+  ErrorLog& errors() { return errors_; }
+  std::list<Peer>& peers() { return peers_; }
+  const std::list<Stranger>& strangers() const { return strangers_; }
+  /// The origin of what this agent itself counts: its name and incarnation.
+  store::OriginId own_origin() const { return own_origin_; }
+  /// The next update id of the agent's own contributions.
+  std::uint32_t next_update_id() { return ++own_update_id_; }
+
+ private:
+  friend class PeerLink;
+
+  Peer* find(std::string_view name);
+  Peer* add_peer(PeerSetup setup, bool configured);
+  /// Whether |hello| may come in on |link|, and as whom. Closes the session that it replaces.
+  Result<Peer*> admit(PeerLink& link, const peers::Hello& hello, TimePoint now);
+  Result<void> admit_beside(PeerLink& link, Peer& peer, const peers::Hello& hello, TimePoint now);
+  Result<void> check_names(const PeerLink& link, const peers::Hello& hello, TimePoint now);
+  Result<void> check_source(const PeerLink& link, const Peer& peer) const;
+  void remember_stranger(const PeerLink& link, const std::string& name, const Error& error, TimePoint now);
+  /// |link| has a running session with |peer|, of the process |pid|; true when that is another one than
+  /// before.
+  bool established(PeerLink& link, Peer& peer, std::uint64_t pid, TimePoint now);
+  void ended(PeerLink& link, const Error& why, TimePoint now);
+  void update_presence(TimePoint now);
+  bool publish(TimePoint now);
+
+  HubSetup setup_;
+  Registry& registry_;
+  ErrorLog& errors_;
+  std::list<Peer> peers_;
+  std::list<Stranger> strangers_;
+  std::list<PeerLink*> links_;
+  store::OriginId own_origin_ = 0;
+  std::uint32_t own_update_id_ = 0;
+  TimePoint last_publish_{};
+  std::function<void()> wakeup_;
+  std::function<void(const Peer&)> on_session_ended_;
+};
+
+}  // namespace stickmesh::pipeline

@@ -1,0 +1,169 @@
+#include "agent/pipeline/output.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace stickmesh::pipeline {
+
+using store::Column;
+using store::EntryId;
+
+namespace {
+
+// An encoding holds ages and a remaining time, so it is worth sharing only while these are still true.
+constexpr Duration kEncodingLife{10};
+constexpr std::size_t kRecentEncodings = 1024;
+constexpr std::uint64_t kMaximum32 = 0xffffffff;
+
+}  // namespace
+
+Output::Output(store::Table& table, std::string name, Copies copies, TimePoint now)
+    : table_(&table),
+      name_(std::move(name)),
+      copies_(std::move(copies)),
+      totals_(table),
+      strays_(Duration(10), now, table.shared().budget),
+      layout_number_(table.layout_number()) {
+  table.track_changes(true);
+  table.on_removed([this](EntryId entry) { strays_.remove(entry); });
+}
+
+const Column* Output::source(DataType type) const {
+  for (const auto& [from, to] : copies_) {
+    if (to == type) return table_->layout().find(from);
+  }
+  return table_->layout().find(type);
+}
+
+Result<ShapeId> Output::shape_for(const TableDefinition& receiver) {
+  const TableDefinition& input = table_->definition();
+  if (receiver.key_type != input.key_type || receiver.key_size != input.key_size) {
+    return refuse(Reason::kDefinitionMismatch,
+                  fmt::format("table {} has '{}' as key and its total {} '{}': declare both alike",
+                              table_->name(), describe({"", input.key_type, input.key_size, {}, {}}), name_,
+                              describe({"", receiver.key_type, receiver.key_size, {}, {}})));
+  }
+  Shape shape;
+  shape.definition = receiver;
+  shape.definition.types.clear();
+  for (const StoredType& wanted : receiver.types) {
+    const Column* column = source(wanted.type);
+    if (column == nullptr) continue;
+    if (column->period != wanted.period || column->elements != wanted.elements) {
+      return refuse(
+          Reason::kDefinitionMismatch,
+          fmt::format("{} stores '{}' and its total {} '{}': declare both with the same period and length",
+                      table_->name(), describe(input), name_, describe(receiver)));
+    }
+    shape.definition.types.push_back(wanted);
+    shape.columns.push_back(column);
+  }
+  if (shape.definition.types.empty()) {
+    return refuse(Reason::kDefinitionMismatch,
+                  fmt::format("{} stores no data type that its total {} has ('{}', '{}')", table_->name(),
+                              name_, describe(input), describe(receiver)));
+  }
+  if (layout_number_ != table_->layout_number()) {
+    shapes_.clear();
+    layout_number_ = table_->layout_number();
+  }
+  for (ShapeId id = 0; id < shapes_.size(); ++id) {
+    if (shapes_[id].definition == shape.definition) return id;
+  }
+  shape.recent.resize(kRecentEncodings);
+  shapes_.push_back(std::move(shape));
+  return static_cast<ShapeId>(shapes_.size() - 1);
+}
+
+bool Output::due(TimePoint now) {
+  // Never more at once than the loop can bear: the rest comes up at the next call.
+  strays_.advance(now, 10'000, [&](EntryId entry) { table_->mark_changed(entry); });
+  return table_->has_changed();
+}
+
+void Output::publish(TimePoint now) {
+  table_->take_changed([&](EntryId entry) {
+    table_->set_published(entry, feed_.publish(entry), table_->end(entry));
+    watch_rates(entry, now);
+    ++published_;
+  });
+  feed_.compact(table_->entries(), [&](const store::ChangeFeed::Place& place) { return current(place); });
+}
+
+void Output::watch_rates(EntryId entry, TimePoint now) {
+  std::optional<Duration> soonest;
+  // With a single contribution the published counter is the origin's own.
+  if (table_->following(table_->first(entry)) == store::kNone) return strays_.remove(entry);
+  for (const Column& column : table_->layout().columns()) {
+    if (column.merge != Merge::kRate) continue;
+    for (std::uint32_t element = 0; element < column.elements; ++element) {
+      totals_.rate(entry, column, element, now);
+      const auto strays = totals_.last_rate_strays_after();
+      if (strays && (!soonest || *strays < *soonest)) soonest = strays;
+    }
+  }
+  if (!soonest) return strays_.remove(entry);
+  // Without memory for it the rate strays until the entry changes again: memory is short because the table is
+  // purging.
+  static_cast<void>(strays_.add(entry, now + *soonest));
+}
+
+bool Output::current(const store::ChangeFeed::Place& place) const {
+  return table_->uses(place.entry) && table_->published_sequence(place.entry) == place.sequence;
+}
+
+Bytes Output::encode(ShapeId id, const store::ChangeFeed::Place& place, TimePoint now) {
+  if (!current(place)) return {};
+  Shape& shape = shapes_[id];
+  Encoded& slot = shape.recent[place.sequence % kRecentEncodings];
+  if (slot.sequence == place.sequence && now - slot.made <= kEncodingLife) return slot.bytes;
+
+  std::optional<Duration> remaining;
+  if (shape.definition.expire.count() != 0) {
+    remaining = std::min(table_->end(place.entry) - now, shape.definition.expire);
+    if (remaining->count() <= 0) return {};
+  }
+  encode_entry(shape, static_cast<std::uint32_t>(place.sequence), place.entry, remaining, now);
+  const Bytes message = encoder_.finish();
+  slot.sequence = place.sequence;
+  slot.made = now;
+  slot.bytes.assign(message.begin(), message.end());
+  return slot.bytes;
+}
+
+void Output::encode_entry(const Shape& shape, std::uint32_t update_id, EntryId entry,
+                          std::optional<Duration> remaining, TimePoint now) {
+  encoder_.begin(update_id, remaining);
+  encoder_.key(shape.definition.key_type, table_->key(entry));
+  for (std::size_t index = 0; index < shape.columns.size(); ++index) {
+    const Column* column = shape.columns[index];
+    // A copy may be published as a narrower type.
+    const bool narrow = traits(shape.definition.types[index].type).kind == ValueKind::kUnsigned32;
+    for (std::uint32_t element = 0; element < column->elements; ++element) {
+      switch (column->kind) {
+        case ValueKind::kRate: {
+          const aggregate::Counter counter = totals_.rate(entry, *column, element, now);
+          encoder_.rate(static_cast<std::uint32_t>(counter.age.count()), counter.current, counter.previous);
+          break;
+        }
+        case ValueKind::kDictionary:
+          encoder_.server_key(totals_.text(entry, *column, now));
+          break;
+        case ValueKind::kSigned32:
+        case ValueKind::kUnsigned32:
+        case ValueKind::kUnsigned64: {
+          const std::uint64_t number = totals_.number(entry, *column, element, now);
+          encoder_.number(narrow ? std::min(number, kMaximum32) : number);
+          break;
+        }
+      }
+    }
+  }
+}
+
+std::size_t Output::memory() const {
+  return feed_.memory() + strays_.memory();
+}
+
+}  // namespace stickmesh::pipeline

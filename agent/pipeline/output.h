@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/aggregate/totals.h"
+#include "agent/base/result.h"
+#include "agent/peers/wire/entry_update.h"
+#include "agent/store/change_feed.h"
+#include "agent/store/table.h"
+
+namespace stickmesh::pipeline {
+
+/// What a receiver takes of a total: the types that it has announced and that the input can fill, and its
+/// life time. Receivers that take the same share their encodings.
+using ShapeId = std::uint32_t;
+
+/// The published total of one aggregated table: when an entry is due, and its updates in the order of the
+/// change feed. One for each table with an `[[aggregate]]` rule; owned by the registry, beside the table,
+/// which outlives it.
+class Output {
+ public:
+  using Copies = std::vector<std::pair<DataType, DataType>>;
+
+  Output(store::Table& table, std::string name, Copies copies, TimePoint now);
+
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+  ~Output() { table_->on_removed({}); }
+
+  /// The canonical name under which instances get the total.
+  const std::string& name() const { return name_; }
+  const store::Table& table() const { return *table_; }
+  const store::ChangeFeed& feed() const { return feed_; }
+
+  /// The shape for a receiver that announced |receiver|, or why it can have no total. Void when the table's
+  /// layout number changes: ask again then.
+  Result<ShapeId> shape_for(const TableDefinition& receiver);
+  /// What updates of that shape hold, under the receiver's own name for the table.
+  const TableDefinition& definition(ShapeId shape) const { return shapes_[shape].definition; }
+
+  /// Gives every entry that changed, or whose rate has strayed, its place in the feed. At most once per
+  /// `publish-interval`.
+  void publish(TimePoint now);
+  /// Whether `publish` has something to do.
+  bool due(TimePoint now);
+  /// Whether rates will have to be sent again though nothing was received.
+  bool strays_waiting() const { return strays_.scheduled() != 0; }
+
+  /// The update of the entry at |place|, made at most 10 ms ago; empty when there is nothing left to send for
+  /// it. Valid until the next call.
+  Bytes encode(ShapeId shape, const store::ChangeFeed::Place& place, TimePoint now);
+  bool current(const store::ChangeFeed::Place& place) const;
+
+  std::uint64_t published() const { return published_; }
+  std::uint64_t saturated() const { return totals_.saturated(); }
+  aggregate::Totals& totals() { return totals_; }
+  std::size_t memory() const;
+
+  /// The column of the input that fills |type| of the output; null when none does.
+  const store::Column* source(DataType type) const;
+
+ private:
+  struct Encoded {
+    std::uint64_t sequence = 0;
+    TimePoint made{};
+    std::vector<std::byte> bytes;
+  };
+  struct Shape {
+    TableDefinition definition;
+    std::vector<const store::Column*> columns;
+    std::vector<Encoded> recent;  ///< by sequence number, modulo its size
+  };
+
+  void encode_entry(const Shape& shape, std::uint32_t update_id, store::EntryId entry,
+                    std::optional<Duration> remaining, TimePoint now);
+  void watch_rates(store::EntryId entry, TimePoint now);
+
+  store::Table* table_;
+  std::string name_;
+  Copies copies_;
+  store::ChangeFeed feed_;
+  aggregate::Totals totals_;
+  store::Wheel strays_;        ///< entries by when the published rate leaves the true one
+  std::vector<Shape> shapes_;  ///< of the table's layout number |layout_number_|
+  std::uint32_t layout_number_;
+  peers::UpdateEncoder encoder_;
+  std::uint64_t published_ = 0;
+};
+
+}  // namespace stickmesh::pipeline

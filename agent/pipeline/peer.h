@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "agent/base/time.h"
+#include "agent/store/origins.h"
+
+namespace stickmesh::pipeline {
+
+class PeerLink;
+
+enum class PeerKind : std::uint8_t { kHaproxy, kAgent };
+
+/// A `[[peer]]` of the config.
+struct PeerSetup {
+  std::string name;
+  PeerKind kind = PeerKind::kHaproxy;
+  std::string address;  ///< empty: it only dials us
+  std::string host;     ///< of |address|, without the port
+  unsigned line = 0;    ///< in the config file
+};
+
+/// Where a connection comes from, or where we dialled.
+struct Source {
+  std::string text;
+  std::string host;  ///< the address without its port; empty for UNIX sockets
+};
+
+/// What the agent remembers of a peer, across its sessions.
+struct Peer {
+  PeerSetup setup;
+  bool configured = true;
+  store::OriginId origin = 0;
+
+  unsigned minor = 1;        ///< the protocol version to offer when dialling: 2.|minor|
+  PeerLink* link = nullptr;  ///< the live session; owned by its connection
+  std::uint64_t pid = 0;     ///< the process of the last session
+  TimePoint last_seen{};     ///< the epoch before the first session
+  std::uint64_t sessions = 0;
+  /// The last thing that went wrong, in words for the operator; empty while all is well.
+  std::string note;
+
+  /// How far that process has acknowledged our tables: by output, a sequence number of its feed.
+  std::map<std::string, std::uint64_t, std::less<>> acknowledged;
+  /// When other processes took over under the same name: three in 30 s are two hosts with one name.
+  std::deque<TimePoint> takeovers;
+};
+
+/// Someone whom we turned away by name.
+struct Stranger {
+  std::string name;
+  std::string source;
+  std::string note;
+  std::uint64_t tries = 0;
+  TimePoint last{};
+};
+
+}  // namespace stickmesh::pipeline

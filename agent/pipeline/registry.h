@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "agent/base/result.h"
+#include "agent/pipeline/output.h"
+#include "agent/pipeline/rules.h"
+#include "agent/store/table.h"
+
+namespace stickmesh::pipeline {
+
+/// A table with everything that depends on its name.
+struct TableRecord {
+  std::unique_ptr<store::Table> table;
+  std::unique_ptr<Output> output;  ///< null when no rule publishes it
+  /// What each origin said the table is, whether it stands or not.
+  std::map<store::OriginId, TableDefinition> definitions;
+  bool declared = false;  ///< by `[[table]]`: its definition stands whatever instances say
+  bool purging = false;   ///< since the start; its totals are too low
+};
+
+/// All tables of the agent, by canonical name, and what they share. Owned by the hub.
+class Registry {
+ public:
+  Registry(const Rules& rules, std::size_t max_memory, std::size_t max_origins, std::uint64_t hash_seed);
+  Registry(const Registry&) = delete;
+  Registry& operator=(const Registry&) = delete;
+
+  store::Origins& origins() { return origins_; }
+  const store::Origins& origins() const { return origins_; }
+  const store::MemoryBudget& budget() const { return budget_; }
+  const Rules& rules() const { return rules_; }
+
+  /// A table of the config. |max_entries| 0: bounded by memory alone.
+  TableRecord& declare(const TableDefinition& definition, std::size_t max_entries, TimePoint now);
+  /// |origin| says what its table is. The table is made, extended by data types that it lacks, or given the
+  /// new definition when no other present origin holds the standing one; otherwise a difference is a
+  /// mismatch.
+  Result<TableRecord*> define(store::OriginId origin, const TableDefinition& definition, TimePoint now);
+
+  TableRecord* find(std::string_view name);
+  /// The table whose total is published as |output|.
+  TableRecord* find_output(std::string_view output);
+  const std::map<std::string, TableRecord, std::less<>>& tables() const { return tables_; }
+  std::map<std::string, TableRecord, std::less<>>& tables() { return tables_; }
+
+  /// Counts the tables made: someone who waits for an output looks again when it changes.
+  std::uint64_t outputs_number() const { return outputs_number_; }
+  std::uint64_t lamport() const { return lamport_; }
+
+ private:
+  TableRecord& add(const TableDefinition& definition, std::size_t max_entries, TimePoint now);
+  void purge_largest();
+
+  const Rules& rules_;
+  store::MemoryBudget budget_;
+  store::Origins origins_;
+  store::StringPool texts_;
+  std::uint64_t lamport_ = 0;
+  store::Shared shared_;
+  std::map<std::string, TableRecord, std::less<>> tables_;
+  std::uint64_t outputs_number_ = 0;
+};
+
+}  // namespace stickmesh::pipeline

@@ -1,0 +1,33 @@
+#include "agent/pipeline/rules.h"
+
+#include <algorithm>
+
+namespace stickmesh::pipeline {
+
+std::optional<std::string_view> Pattern::match(std::string_view name) const {
+  if (star_ == std::string::npos) return name == text_ ? std::optional(std::string_view{}) : std::nullopt;
+  const std::string_view head = std::string_view(text_).substr(0, star_);
+  const std::string_view tail = std::string_view(text_).substr(star_ + 1);
+  if (name.size() < head.size() + tail.size() || !name.starts_with(head) || !name.ends_with(tail))
+    return std::nullopt;
+  return name.substr(head.size(), name.size() - head.size() - tail.size());
+}
+
+std::string Pattern::fill(std::string_view run) const {
+  if (star_ == std::string::npos) return text_;
+  return text_.substr(0, star_).append(run).append(text_, star_ + 1);
+}
+
+Treatment Rules::treat(std::string_view name) const {
+  const bool output = std::find(reserved_.begin(), reserved_.end(), name) != reserved_.end() ||
+                      std::any_of(aggregates_.begin(), aggregates_.end(),
+                                  [&](const AggregateRule& rule) { return rule.to.match(name).has_value(); });
+  if (output) return {Treatment::Kind::kOutput, nullptr, {}};
+  for (const AggregateRule& rule : aggregates_) {
+    if (const auto run = rule.from.match(name))
+      return {Treatment::Kind::kAggregate, &rule, rule.to.fill(*run)};
+  }
+  return {};
+}
+
+}  // namespace stickmesh::pipeline

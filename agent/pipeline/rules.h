@@ -1,0 +1,67 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "agent/base/data_types.h"
+
+namespace stickmesh::pipeline {
+
+/// A pattern with at most one `*`, which matches any run of characters.
+class Pattern {
+ public:
+  explicit Pattern(std::string text) : text_(std::move(text)), star_(text_.find('*')) {}
+
+  /// What the `*` stands for in |name|; empty without one. Nothing when |name| does not match.
+  std::optional<std::string_view> match(std::string_view name) const;
+  /// The pattern with |run| in place of its `*`.
+  std::string fill(std::string_view run) const;
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+  std::size_t star_;
+};
+
+struct AggregateRule {
+  Pattern from;
+  Pattern to;
+  Merges merges = default_merges();
+  /// Types that are also published as another one: (source, published as).
+  std::vector<std::pair<DataType, DataType>> copies = {};
+};
+
+/// What becomes of a table, by its name.
+struct Treatment {
+  enum class Kind : std::uint8_t {
+    kOutput,     ///< published by agents, never counted as input
+    kAggregate,  ///< kept by origin, its total published as |output|
+    kKeep,       ///< kept by origin, published to nobody
+  };
+  Kind kind = Kind::kKeep;
+  const AggregateRule* rule = nullptr;  ///< of kAggregate
+  std::string output;
+};
+
+/// The `[[aggregate]]` rules in file order, and the names that no rule may read (DESIGN, "How tables are
+/// treated").
+class Rules {
+ public:
+  /// |reserved|: the tables that agents write besides totals.
+  Rules(std::vector<AggregateRule> aggregates, std::vector<std::string> reserved)
+      : aggregates_(std::move(aggregates)), reserved_(std::move(reserved)) {}
+  Rules(const Rules&) = delete;
+  Rules& operator=(const Rules&) = delete;
+
+  /// |name| without the leading slash of the wire.
+  Treatment treat(std::string_view name) const;
+
+ private:
+  std::vector<AggregateRule> aggregates_;
+  std::vector<std::string> reserved_;
+};
+
+}  // namespace stickmesh::pipeline

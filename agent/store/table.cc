@@ -1,0 +1,369 @@
+#include "agent/store/table.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace stickmesh::store {
+
+namespace {
+
+// The life of an entry of a table without `expire`: far enough that no reader sees it end, and still ordered
+// by last use.
+constexpr Duration kUnlimited{std::int64_t{1} << 50U};
+
+std::int64_t milliseconds(TimePoint when) {
+  return when.time_since_epoch().count();
+}
+
+// Fine enough that an expired contribution lowers its total soon, coarse enough that the ring spans the
+// table's life.
+Duration resolution(Duration expire) {
+  return std::clamp(expire / 2048, Duration(1), Duration(1000));
+}
+
+}  // namespace
+
+Table::Table(std::string name, const TableDefinition& definition, const Merges& merges,
+             std::size_t max_entries, Shared& shared, TimePoint now)
+    : name_(std::move(name)),
+      definition_(definition),
+      merges_(merges),
+      max_entries_(max_entries),
+      shared_(&shared),
+      layout_(definition.types, merges),
+      entries_(entry_size(), shared.budget),
+      contributions_(contribution_size(), shared.budget) {
+  make_rows(now);
+}
+
+Table::~Table() {
+  for (EntryId entry = next(0); entry != kNone; entry = next(entry + 1)) remove_entry(entry);
+}
+
+void Table::make_rows(TimePoint now) {
+  index_ = std::make_unique<Index>(shared_->budget);
+  const Duration expire = definition_.expire.count() == 0 ? std::chrono::hours(1) : definition_.expire;
+  wheel_ = std::make_unique<Wheel>(resolution(expire), now, shared_->budget);
+}
+
+std::size_t Table::entry_size() const {
+  return sizeof(Entry) + std::size_t{layout_.sum_words()} * 4 + definition_.key_size;
+}
+
+void Table::extend(const TableDefinition& definition) {
+  std::vector<StoredType> types = definition_.types;
+  for (const StoredType& stored : definition.types) {
+    if (definition_.find(stored.type) == nullptr) types.push_back(stored);
+  }
+  if (types.size() == definition_.types.size()) return;
+  std::sort(types.begin(), types.end(), [](const auto& a, const auto& b) { return a.type < b.type; });
+
+  const Layout before = std::move(layout_);
+  const std::size_t key_offset = sizeof(Entry) + std::size_t{before.sum_words()} * 4;
+  definition_.types = std::move(types);
+  layout_ = Layout(definition_.types, merges_);
+  ++layout_number_;
+
+  Slab entries = entries_.same_ids(entry_size());
+  Slab contributions = contributions_.same_ids(contribution_size());
+  for (std::uint32_t id = 0; id < entries_.end(); ++id)
+    std::memcpy(entries.row(id), entries_.row(id), sizeof(Entry));
+  for (std::uint32_t id = 0; id < contributions_.end(); ++id) {
+    std::memcpy(contributions.row(id), contributions_.row(id), sizeof(Contribution));
+  }
+  const auto words = [](Slab& slab, std::uint32_t id, std::size_t head) {
+    return reinterpret_cast<std::uint32_t*>(slab.row(id) + head);
+  };
+  for (EntryId entry = next(0); entry != kNone; entry = next(entry + 1)) {
+    std::memset(words(entries, entry, sizeof(Entry)), 0, std::size_t{layout_.sum_words()} * 4);
+    std::memcpy(entries.row(entry) + sizeof(Entry) + std::size_t{layout_.sum_words()} * 4,
+                entries_.row(entry) + key_offset, definition_.key_size);
+    for (ContributionId id = first(entry); id != kNone; id = following(id)) {
+      std::memset(words(contributions, id, sizeof(Contribution)), 0, std::size_t{layout_.value_words()} * 4);
+    }
+    for (const Column& old : before.columns()) {
+      const Column& fresh = *layout_.find(old.type);
+      const std::size_t sum_size =
+          old.summed ? (old.kind == ValueKind::kUnsigned64 ? 16U : 8U) * old.elements : 0U;
+      std::memcpy(words(entries, entry, sizeof(Entry)) + fresh.sum_offset, sums(entry) + old.sum_offset,
+                  sum_size);
+      for (ContributionId id = first(entry); id != kNone; id = following(id)) {
+        std::memcpy(words(contributions, id, sizeof(Contribution)) + fresh.offset, values(id) + old.offset,
+                    std::size_t{old.stride} * old.elements * 4);
+      }
+    }
+  }
+  entries_ = std::move(entries);
+  contributions_ = std::move(contributions);
+}
+
+void Table::redefine(const TableDefinition& definition, TimePoint now) {
+  for (EntryId entry = next(0); entry != kNone; entry = next(entry + 1)) remove_entry(entry);
+  const std::string name = definition_.name;
+  definition_ = definition;
+  definition_.name = name;
+  layout_ = Layout(definition_.types, merges_);
+  ++layout_number_;
+  entries_ = Slab(entry_size(), shared_->budget);
+  contributions_ = Slab(contribution_size(), shared_->budget);
+  changed_.clear();
+  stored_types_.clear();
+  make_rows(now);
+}
+
+std::uint64_t Table::hash(Bytes key) const {
+  return XXH3_64bits_withSeed(key.data(), key.size(), shared_->hash_seed);
+}
+
+Bytes Table::key(EntryId entry) const {
+  return {entries_.row(entry) + sizeof(Entry) + std::size_t{layout_.sum_words()} * 4,
+          entry_head(entry).key_size};
+}
+
+EntryId Table::find(Bytes key) const {
+  return find(key, hash(key));
+}
+
+EntryId Table::find(Bytes wanted, std::uint64_t hash) const {
+  return index_->find(hash, [&](EntryId entry) {
+    const Bytes candidate = key(entry);
+    return candidate.size() == wanted.size() &&
+           std::memcmp(candidate.data(), wanted.data(), wanted.size()) == 0;
+  });
+}
+
+EntryId Table::next(EntryId from) const {
+  while (from < entries_.end() && !entry_head(from).used) ++from;
+  return from < entries_.end() ? from : kNone;
+}
+
+ContributionId Table::find(EntryId entry, OriginId origin) const {
+  ContributionId id = first(entry);
+  while (id != kNone && head(id).origin != origin) id = head(id).next;
+  return id;
+}
+
+TimePoint Table::expiry(const Change& change, TimePoint now) const {
+  if (definition_.expire.count() == 0) return now + kUnlimited;
+  return now + (change.life == LifeKind::kAnew ? definition_.expire
+                                               : std::min(change.remaining, definition_.expire));
+}
+
+// Entries without `expire` come up once a turn of the wheel, so that the oldest can still be told.
+TimePoint Table::due(TimePoint expires) const {
+  return definition_.expire.count() == 0 ? expires - kUnlimited + wheel_->horizon() : expires;
+}
+
+EntryId Table::add_entry(Bytes key, std::uint64_t hash) {
+  const EntryId entry = entries_.take();
+  if (entry == kNone) return kNone;
+  if (!index_->insert(hash, entry)) {
+    entries_.give_back(entry);
+    return kNone;
+  }
+  Entry& fresh = entry_head(entry);
+  fresh.first = kNone;
+  fresh.key_size = static_cast<std::uint16_t>(key.size());
+  fresh.used = true;
+  std::memcpy(entries_.row(entry) + sizeof(Entry) + std::size_t{layout_.sum_words()} * 4, key.data(),
+              key.size());
+  return entry;
+}
+
+ContributionId Table::add_contribution(EntryId entry, OriginId origin, TimePoint expires) {
+  const ContributionId id = contributions_.take();
+  if (id == kNone) return kNone;
+  if (!wheel_->add(id, due(expires))) {
+    contributions_.give_back(id);
+    return kNone;
+  }
+  Contribution& fresh = head(id);
+  fresh.entry = entry;
+  fresh.origin = origin;
+  fresh.expires = milliseconds(expires);
+  fresh.next = entry_head(entry).first;
+  entry_head(entry).first = id;
+  return id;
+}
+
+Table::Place Table::place(const Change& change, TimePoint expires) {
+  const std::uint64_t hashed = hash(change.key);
+  // The second try follows a purge, which may have taken the very entry.
+  for (int tries = 0; tries < 2; ++tries) {
+    EntryId entry = find(change.key, hashed);
+    if (entry != kNone) {
+      const ContributionId known = find(entry, change.origin);
+      if (known != kNone) return {known, false};
+    } else {
+      if (max_entries_ != 0 && entries_.live() >= max_entries_) purge_oldest();
+      if (shared_->budget.scarce() && !has_room() && shared_->make_room) shared_->make_room();
+      entry = add_entry(change.key, hashed);
+    }
+    if (entry != kNone) {
+      const ContributionId fresh = add_contribution(entry, change.origin, expires);
+      if (fresh != kNone) return {fresh, true};
+      if (first(entry) == kNone) remove_entry(entry);
+    }
+    if (tries == 1 || !purge_oldest()) break;
+  }
+  return {kNone, false};
+}
+
+Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
+  ++counters_.updates;
+  TimePoint expires = expiry(change, now);
+  const auto [id, fresh] = place(change, expires);
+  if (id == kNone) {
+    ++counters_.refused;
+    return Applied::kNoMemory;
+  }
+  Contribution& contribution = head(id);
+  if (!fresh) {
+    if (change.version.generation < contribution.generation) {
+      ++counters_.stale;
+      return Applied::kStale;
+    }
+    const bool repeats =
+        contribution.lesson != 0 && change.life == LifeKind::kAnew && version(id) == change.version;
+    if (repeats) expires = this->expires(id);
+    if (expires < this->expires(id)) wheel_->schedule(id, due(expires));
+    contribution.lesson = change.life == LifeKind::kRemaining || repeats ? 1 : 0;
+  } else {
+    contribution.lesson = change.life == LifeKind::kRemaining ? 1 : 0;
+    if (stored_types_.size() <= change.origin) stored_types_.resize(std::size_t{change.origin} + 1);
+  }
+  stored_types_[change.origin] = plan.types;
+  contribution.expires = milliseconds(expires);
+  contribution.generation = change.version.generation;
+  contribution.update_id = change.version.update_id;
+  const bool differs = write(id, plan, change, now);
+  const EntryId entry = contribution.entry;
+  if (fresh || differs) {
+    mark_changed(entry);
+    return Applied::kChanged;
+  }
+  const TimePoint published = published_end(entry);
+  if (definition_.expire.count() != 0 && std::chrono::abs(end(entry) - published) > definition_.expire / 10) {
+    mark_changed(entry);
+  }
+  return Applied::kRefreshed;
+}
+
+void Table::remove_contribution(ContributionId gone) {
+  const EntryId entry = head(gone).entry;
+  for (const Column& column : layout_.columns()) {
+    for (std::uint32_t element = 0; element < column.elements; ++element) {
+      if (column.summed) move_sum(entry, column, element, number(gone, column, element), 0);
+      if (column.kind == ValueKind::kDictionary) shared_->texts.release(values(gone)[column.offset]);
+    }
+  }
+  ContributionId* link = &entry_head(entry).first;
+  while (*link != gone) link = &head(*link).next;
+  *link = head(gone).next;
+  wheel_->remove(gone);
+  contributions_.give_back(gone);
+  mark_changed(entry);
+}
+
+void Table::remove_entry(EntryId entry) {
+  if (on_removed_) on_removed_(entry);
+  while (first(entry) != kNone) remove_contribution(first(entry));
+  index_->erase(hash(key(entry)), entry);
+  entry_head(entry).used = false;
+  entries_.give_back(entry);
+}
+
+bool Table::expire(TimePoint now, std::size_t limit) {
+  return wheel_->advance(now, limit, [&](ContributionId id) {
+    if (live(id, now)) {
+      const TimePoint again = due(expires(id));
+      wheel_->move(id, again > now ? again : now + wheel_->horizon());
+      return;
+    }
+    ++counters_.expired;
+    const EntryId entry = head(id).entry;
+    remove_contribution(id);
+    if (first(entry) == kNone) remove_entry(entry);
+  });
+}
+
+bool Table::purge_oldest() {
+  constexpr std::size_t kSeen = 16;
+  constexpr int kRounds = 64;
+  for (int round = 1;; ++round) {
+    ContributionId oldest = kNone;
+    TimePoint oldest_end{};
+    std::array<ContributionId, kSeen> early{};
+    std::size_t early_count = 0;
+    wheel_->soonest(kSeen, [&](ContributionId id) {
+      if (wheel_->early(id, due(expires(id)))) early[early_count++] = id;
+      const TimePoint ends = end(head(id).entry);
+      if (oldest == kNone || ends < oldest_end) {
+        oldest = id;
+        oldest_end = ends;
+      }
+      return true;
+    });
+    if (oldest == kNone) return false;
+    // Rows that were used since they were scheduled stand before older ones. Each is moved on once for its
+    // last use.
+    for (std::size_t index = 0; index < early_count; ++index) {
+      wheel_->move(early[index], due(expires(early[index])));
+    }
+    if (early_count != 0 && round < kRounds) continue;
+    ++counters_.purged;
+    remove_entry(head(oldest).entry);
+    return true;
+  }
+}
+
+TimePoint Table::end(EntryId entry) const {
+  std::int64_t latest = 0;
+  for (ContributionId id = first(entry); id != kNone; id = following(id))
+    latest = std::max(latest, head(id).expires);
+  return TimePoint(Duration(latest));
+}
+
+void Table::set_published(EntryId entry, std::uint64_t sequence, TimePoint end) {
+  entry_head(entry).sequence = sequence;
+  entry_head(entry).end = milliseconds(end);
+}
+
+void Table::track_changes(bool on) {
+  track_changes_ = on;
+  for (EntryId entry = next(0); on && entry != kNone; entry = next(entry + 1)) mark_changed(entry);
+}
+
+void Table::mark_changed(EntryId entry) {
+  if (!track_changes_ || entry_head(entry).changed) return;
+  entry_head(entry).changed = true;
+  changed_.push_back(entry);
+}
+
+std::size_t Table::memory() const {
+  return entries_.memory() + contributions_.memory() + index_->memory() + wheel_->memory();
+}
+
+Version Table::version(ContributionId contribution) const {
+  return {head(contribution).generation, head(contribution).update_id};
+}
+
+bool Table::stores(ContributionId contribution, DataType type) const {
+  return (stored_types_[head(contribution).origin] >> static_cast<unsigned>(type) & 1U) != 0;
+}
+
+void Table::mark_present_sums(OriginId origin) {
+  for (const Column& column : layout_.columns()) {
+    if (column.merge != Merge::kPresentSum) continue;
+    for (EntryId entry = next(0); entry != kNone; entry = next(entry + 1)) {
+      const ContributionId id = find(entry, origin);
+      if (id != kNone && number(id, column, 0) != 0) mark_changed(entry);
+    }
+  }
+}
+
+}  // namespace stickmesh::store

@@ -1,0 +1,268 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "agent/base/bytes.h"
+#include "agent/base/time.h"
+#include "agent/store/change_feed.h"
+#include "agent/store/index.h"
+#include "agent/store/layout.h"
+#include "agent/store/origins.h"
+#include "agent/store/slab.h"
+#include "agent/store/string_pool.h"
+#include "agent/store/wheel.h"
+
+namespace stickmesh::store {
+
+using EntryId = std::uint32_t;
+using ContributionId = std::uint32_t;
+
+/// Made by a contribution's origin: which of its lives, and its own number of the update within it.
+struct Version {
+  std::uint32_t generation = 0;
+  std::uint32_t update_id = 0;
+  bool operator==(const Version&) const = default;
+};
+
+/// The values of a rate as HAProxy keeps them; |start| is when its current period began.
+struct RateValue {
+  TimePoint start;
+  std::uint32_t current;
+  std::uint32_t previous;
+};
+
+/// What every table of one agent shares. Owned by the registry; outlives its tables.
+struct Shared {
+  MemoryBudget& budget;
+  Origins& origins;
+  StringPool& texts;
+  std::uint64_t& lamport;   ///< number of the newest change that this agent knows of
+  std::uint64_t hash_seed;  ///< keys are chosen by clients: unpredictable, drawn at start
+  /// Called before a new key is added while memory is scarce: purges the oldest of the largest table.
+  std::function<void()> make_room;
+};
+
+/// What the cell of a text says, as `peers::Update` has it.
+inline constexpr std::uint64_t kTextNone = 0;
+inline constexpr std::uint64_t kTextSet = 1;
+inline constexpr std::uint64_t kTextUnchanged = 2;
+
+enum class LifeKind : std::uint8_t {
+  kAnew,       ///< the full `expire` from now: a live update
+  kRemaining,  ///< what the sender says is left: a lesson
+};
+
+struct Change {
+  OriginId origin;
+  Version version;
+  Bytes key;
+  std::span<const std::uint64_t> cells;  ///< as `peers::Update::cells`
+  std::string_view server_key;
+  LifeKind life = LifeKind::kAnew;
+  Duration remaining{0};
+};
+
+enum class Applied : std::uint8_t {
+  kChanged,    ///< a value differs from before, or the contribution is new
+  kRefreshed,  ///< only its life time or version does
+  kStale,      ///< an older generation's; nothing was done
+  kNoMemory,   ///< a new key for which there is no room
+};
+
+struct TableCounters {
+  std::uint64_t updates = 0;
+  std::uint64_t stale = 0;    ///< updates of an older generation
+  std::uint64_t falls = 0;    ///< counters that an origin said had become smaller
+  std::uint64_t expired = 0;  ///< contributions
+  std::uint64_t purged = 0;   ///< entries that made room for others
+  std::uint64_t refused = 0;  ///< new keys without room
+};
+
+/// The entries of one table: what each origin said of each key, with the sums of it. Single-threaded, no I/O.
+///
+/// Entries and contributions are named by ids that are valid until the row is removed; pointers into rows
+/// never outlive the call.
+class Table {
+ public:
+  /// |max_entries| 0: bounded by the shared memory alone.
+  Table(std::string name, const TableDefinition& definition, const Merges& merges, std::size_t max_entries,
+        Shared& shared, TimePoint now);
+  ~Table();
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+
+  const std::string& name() const { return name_; }
+  /// The standing definition: key and life time, and all data types that any origin stores.
+  const TableDefinition& definition() const { return definition_; }
+  const Layout& layout() const { return layout_; }
+  /// Counts the changes of `layout()`: plans made before are void.
+  std::uint32_t layout_number() const { return layout_number_; }
+  /// Takes in data types of a definition that does not mismatch.
+  void extend(const TableDefinition& definition);
+  /// Drops everything and starts over with |definition|.
+  void redefine(const TableDefinition& definition, TimePoint now);
+
+  Applied apply(const Plan& plan, const Change& change, TimePoint now);
+  /// Takes expired contributions out, at most |limit|; false when more are due.
+  bool expire(TimePoint now, std::size_t limit);
+  /// Removes the entry that has lived longest without an update. False when there is none.
+  bool purge_oldest();
+  void remove_entry(EntryId entry);
+
+  EntryId find(Bytes key) const;
+  /// The first entry with an id of at least |from|; kNone after the last.
+  EntryId next(EntryId from) const;
+  std::size_t entries() const { return entries_.live(); }
+  std::size_t contributions() const { return contributions_.live(); }
+  std::size_t memory() const;
+  bool has_room() const { return entries_.has_free() && contributions_.has_free(); }
+  const TableCounters& counters() const { return counters_; }
+  std::size_t max_entries() const { return max_entries_; }
+  const Shared& shared() const { return *shared_; }
+
+  /// Whether |entry| is a row in use: ids that were kept since an earlier call need asking.
+  bool uses(EntryId entry) const { return entry < entries_.end() && entry_head(entry).used; }
+  Bytes key(EntryId entry) const;
+  ContributionId first(EntryId entry) const { return entry_head(entry).first; }
+  ContributionId following(ContributionId contribution) const { return head(contribution).next; }
+  ContributionId find(EntryId entry, OriginId origin) const;
+  OriginId origin(ContributionId contribution) const { return head(contribution).origin; }
+  Version version(ContributionId contribution) const;
+  TimePoint expires(ContributionId contribution) const {
+    return TimePoint(Duration(head(contribution).expires));
+  }
+  bool live(ContributionId contribution, TimePoint now) const { return expires(contribution) > now; }
+  /// Whether the origin stores that type at all.
+  bool stores(ContributionId contribution, DataType type) const;
+
+  /// unsigned32, signed32 (sign-extended) and unsigned64 columns.
+  std::uint64_t number(ContributionId contribution, const Column& column, std::uint32_t element) const;
+  RateValue rate(ContributionId contribution, const Column& column, std::uint32_t element) const;
+  std::string_view text(ContributionId contribution, const Column& column) const;
+  /// 0: this origin never changed it.
+  std::uint64_t change_number(ContributionId contribution, const Column& column, std::uint32_t element) const;
+  /// The sum over all contributions of a summed column, in two halves for sums past 64 bits.
+  struct Sum {
+    std::uint64_t low;
+    std::uint64_t high;
+  };
+  Sum sum(EntryId entry, const Column& column, std::uint32_t element) const;
+
+  /// Whether entries whose total may have changed are remembered for `take_changed`. Off until someone
+  /// publishes the table.
+  void track_changes(bool on);
+  bool has_changed() const { return !changed_.empty(); }
+  /// Calls |publish|(entry) once for each entry that changed since the last time.
+  template <typename Publish>
+  void take_changed(Publish&& publish) {
+    // An entry that has gone may be in the list, and its id in it twice when it was used again.
+    for (const EntryId entry : changed_) {
+      Entry& taken = entry_head(entry);
+      if (!taken.used || !taken.changed) continue;
+      taken.changed = false;
+      publish(entry);
+    }
+    changed_.clear();
+  }
+  void mark_changed(EntryId entry);
+  /// Marks every entry to which an origin contributes that type with a value other than 0: its presence has
+  /// changed.
+  void mark_present_sums(OriginId origin);
+
+  /// What the publisher remembers of an entry.
+  std::uint64_t published_sequence(EntryId entry) const { return entry_head(entry).sequence; }
+  TimePoint published_end(EntryId entry) const { return TimePoint(Duration(entry_head(entry).end)); }
+  void set_published(EntryId entry, std::uint64_t sequence, TimePoint end);
+  /// When the entry's longest-living contribution ends.
+  TimePoint end(EntryId entry) const;
+
+  /// Called with an entry that is about to go, for those who keep something by its id.
+  void on_removed(std::function<void(EntryId)> callback) { on_removed_ = std::move(callback); }
+
+ private:
+  struct Entry {
+    std::uint64_t sequence;
+    std::int64_t end;
+    ContributionId first;
+    std::uint16_t key_size;
+    bool used;
+    bool changed;
+  };
+  struct Contribution {
+    std::int64_t expires;
+    ContributionId next;
+    EntryId entry;
+    std::uint32_t generation;
+    std::uint32_t update_id;
+    OriginId origin;
+    std::uint16_t lesson;
+    std::uint32_t unused;
+  };
+
+  Entry& entry_head(EntryId entry) { return *reinterpret_cast<Entry*>(entries_.row(entry)); }
+  const Entry& entry_head(EntryId entry) const {
+    return *reinterpret_cast<const Entry*>(entries_.row(entry));
+  }
+  Contribution& head(ContributionId id) { return *reinterpret_cast<Contribution*>(contributions_.row(id)); }
+  const Contribution& head(ContributionId id) const {
+    return *reinterpret_cast<const Contribution*>(contributions_.row(id));
+  }
+  std::uint32_t* values(ContributionId id) {
+    return reinterpret_cast<std::uint32_t*>(contributions_.row(id) + sizeof(Contribution));
+  }
+  const std::uint32_t* values(ContributionId id) const { return const_cast<Table*>(this)->values(id); }
+  std::uint32_t* sums(EntryId id) {
+    return reinterpret_cast<std::uint32_t*>(entries_.row(id) + sizeof(Entry));
+  }
+  const std::uint32_t* sums(EntryId id) const { return const_cast<Table*>(this)->sums(id); }
+
+  std::size_t entry_size() const;
+  std::size_t contribution_size() const { return sizeof(Contribution) + layout_.value_words() * 4; }
+  std::uint64_t hash(Bytes key) const;
+  EntryId find(Bytes key, std::uint64_t hash) const;
+  EntryId add_entry(Bytes key, std::uint64_t hash);
+  ContributionId add_contribution(EntryId entry, OriginId origin, TimePoint expires);
+  struct Place {
+    ContributionId id;
+    bool fresh;
+  };
+  Place place(const Change& change, TimePoint expires);
+  bool write(ContributionId contribution, const Plan& plan, const Change& change, TimePoint now);
+  bool write_number(ContributionId contribution, const Column& column, std::uint32_t element,
+                    std::uint64_t after);
+  bool write_rate(ContributionId contribution, const Column& column, std::uint32_t element,
+                  const std::uint64_t* cells, TimePoint now);
+  bool write_text(ContributionId contribution, const Column& column, std::uint64_t cell,
+                  std::string_view text);
+  void count_change(ContributionId contribution, const Column& column, std::uint32_t element);
+  void move_sum(EntryId entry, const Column& column, std::uint32_t element, std::uint64_t before,
+                std::uint64_t after);
+  void make_rows(TimePoint now);
+  void remove_contribution(ContributionId contribution);
+  TimePoint expiry(const Change& change, TimePoint now) const;
+  TimePoint due(TimePoint expires) const;
+
+  std::string name_;
+  TableDefinition definition_;
+  Merges merges_;
+  std::size_t max_entries_;
+  Shared* shared_;
+  Layout layout_;
+  std::uint32_t layout_number_ = 0;
+  Slab entries_;
+  Slab contributions_;
+  std::unique_ptr<Index> index_;
+  std::unique_ptr<Wheel> wheel_;
+  std::vector<std::uint32_t> stored_types_;  ///< by origin: bit n set when it stores data type n
+  std::vector<EntryId> changed_;
+  bool track_changes_ = false;
+  TableCounters counters_;
+  std::function<void(EntryId)> on_removed_;
+};
+
+}  // namespace stickmesh::store

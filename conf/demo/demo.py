@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+"""Two HAProxy, one agent, a few clients: what each instance counted itself beside the totals that it now has."""
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(ROOT / "tests"))
+
+from support import agent, haproxy, http_client  # noqa: E402
+from support.ports import free_port  # noqa: E402
+from support.process import Process  # noqa: E402
+from support.wait import NotReached, until  # noqa: E402
+
+NAMES = ("lb1", "lb2")
+LIMIT = 40  # requests of one client in ten seconds, at all instances together
+# Requests a second of each client, at both instances together. Only mallory's 60 in ten seconds are too many, and of
+# these each instance alone sees 30.
+CLIENTS = {"alice": 1, "bob": 2, "mallory": 6}
+FAST = "mallory"
+WATCH_SECONDS = 40  # --once gives up after this
+REFRESH = 0.5
+
+
+class Failed(Exception):
+    """The demo cannot go on; the message says why."""
+
+
+@dataclasses.dataclass
+class Instance:
+    """One HAProxy of the demo."""
+    name: str
+    directory: Path
+    agent_port: int
+    http_port: int = dataclasses.field(default_factory=free_port)
+    peers_port: int = dataclasses.field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        self.socket = self.directory / f"{self.name}.sock"
+        self.process: Process | None = None
+        # Only read from: the demo's HAProxy is started from haproxy.cfg as it is.
+        self.reader = haproxy.HAProxy(self.directory, self.name, "")
+
+    def start(self, config: Path) -> None:
+        env = {"DEMO_SOCKET": str(self.socket), "DEMO_PEERS_PORT": str(self.peers_port),
+               "DEMO_AGENT_PORT": str(self.agent_port), "DEMO_HTTP_PORT": str(self.http_port),
+               "DEMO_LIMIT": str(LIMIT)}
+        program = haproxy.binary()
+        if program is None:
+            raise Failed("haproxy is not installed")
+        self.process = Process(self.name, [program, "-f", str(config), "-db", "-L", self.name],
+                               self.directory / f"{self.name}.log", env, own_session=True)
+        until(lambda: self.reader.cli("show info"), what=f"{self.name} answers")
+
+    def counters(self, table: str) -> haproxy.Table:
+        return self.reader.table(f"mesh/{table}")
+
+
+@dataclasses.dataclass
+class Answers:
+    """What the clients were told: how often 200 and 429, by client and instance."""
+    counts: dict[tuple[str, str, int], int] = dataclasses.field(default_factory=dict)
+
+    def add(self, client: str, instance: str, status: int) -> None:
+        key = (client, instance, status)
+        self.counts[key] = self.counts.get(key, 0) + 1
+
+    def of(self, client: str, instance: str, status: int) -> int:
+        return self.counts.get((client, instance, status), 0)
+
+
+@dataclasses.dataclass
+class View:
+    """All four tables at about one instant."""
+    own: dict[str, haproxy.Table]
+    total: dict[str, haproxy.Table]
+
+    def cell(self, side: dict[str, haproxy.Table], instance: str, client: str, data_type: str) -> int:
+        value = side[instance].get(client, {}).get(data_type, 0)
+        return value if isinstance(value, int) else 0
+
+    def sum(self, client: str, data_type: str) -> int:
+        return sum(self.cell(self.own, name, client, data_type) for name in NAMES)
+
+
+class Demo:
+    """Everything that runs; `close` ends it and removes its folder."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="stickmesh-demo-"))
+        self.agent_port = free_port()
+        self.instances = {name: Instance(name, self.directory, self.agent_port) for name in NAMES}
+        self.answers = Answers()
+        self.highest_rate = {name: 0 for name in NAMES}  # of the fast client, by the instance's own count
+        self._daemon: Process | None = None
+        self._pause = threading.Event()
+        self._over = threading.Event()
+        self._clients: list[threading.Thread] = []
+
+    def start(self) -> None:
+        (self.directory / "state").mkdir()
+        config = self.directory / "haproxy.cfg"
+        shutil.copy(HERE / "haproxy.cfg", config)
+        for instance in self.instances.values():
+            instance.start(config)
+        self._start_agent()
+        for instance in self.instances.values():
+            until(lambda: instance.reader.peer_state("agent-1"), lambda state: state == "ESTA", timeout=15,
+                  what=f"{instance.name} has a session with the agent")
+
+    def _start_agent(self) -> None:
+        text = (HERE / "stickmesh.toml").read_text()
+        for name, value in (("DEMO_DIR", self.directory), ("DEMO_AGENT_PORT", self.agent_port),
+                            ("DEMO_LB1_PORT", self.instances["lb1"].peers_port),
+                            ("DEMO_LB2_PORT", self.instances["lb2"].peers_port)):
+            text = text.replace(name, str(value))
+        config = self.directory / "stickmesh.toml"
+        config.write_text(text)
+        daemon = Process("stickmeshd", [agent.daemon_path(), "-f", str(config)], self.directory / "stickmeshd.log",
+                         own_session=True)
+        self._daemon = daemon
+
+        def ready() -> bool:
+            if not daemon.running():
+                raise Failed(f"stickmeshd ended with {daemon.exit_code}: {daemon.log()[-2000:]}")
+            return (self.directory / "admin.sock").exists()
+        until(ready, what="stickmeshd is ready")
+
+    def start_clients(self) -> None:
+        for client, per_second in CLIENTS.items():
+            thread = threading.Thread(target=self._be_client, args=(client, 1.0 / per_second), daemon=True)
+            thread.start()
+            self._clients.append(thread)
+
+    def _be_client(self, client: str, interval: float) -> None:
+        """Sends to one instance after the other, as a load balancer in front of them would."""
+        turn = 0
+        while not self._over.wait(interval):
+            if self._pause.is_set():
+                continue
+            instance = self.instances[NAMES[turn % len(NAMES)]]
+            turn += 1
+            try:
+                status = http_client.send(instance.http_port, client)[0]
+            except OSError:
+                continue  # at the end of the demo
+            self.answers.add(client, instance.name, status)
+
+    def pause_clients(self) -> None:
+        self._pause.set()
+
+    def look(self) -> View:
+        view = View({name: instance.counters("http") for name, instance in self.instances.items()},
+                    {name: instance.counters("http.total") for name, instance in self.instances.items()})
+        for name in NAMES:
+            self.highest_rate[name] = max(self.highest_rate[name], view.cell(view.own, name, FAST, "http_req_rate"))
+        return view
+
+    def check_alive(self) -> None:
+        """A program that died would otherwise only show as numbers that stand still."""
+        for process in [*(instance.process for instance in self.instances.values()), self._daemon]:
+            if process is not None and not process.running():
+                raise Failed(f"{process.name} ended with {process.exit_code}")
+
+    def close(self) -> None:
+        self._over.set()
+        for thread in self._clients:
+            thread.join(2.0)
+        processes = [instance.process for instance in self.instances.values()] + [self._daemon]
+        for process in processes:
+            if process is not None:
+                process.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def logs(self) -> str:
+        return "".join(f"--- {path.name}\n{path.read_text(errors='replace')[-3000:]}"
+                       for path in sorted(self.directory.glob("*.log")))
+
+
+def picture(demo: Demo, view: View) -> str:
+    """The table that the demo shows."""
+    lines = ["                 http_req_cnt           http_req_rate(10s)          answers",
+             "                   own  total              own  total         200    429", ""]
+    for client, per_second in CLIENTS.items():
+        lines.append(f"{client}: {per_second} requests a second, alternately to both")
+        for name in NAMES:
+            def cell(side: dict[str, haproxy.Table], data_type: str) -> int:
+                return view.cell(side, name, client, data_type)  # noqa: B023 - used at once
+            refused = demo.answers.of(client, name, 429)
+            lines.append(f"  {name}          {cell(view.own, 'http_req_cnt'):6} {cell(view.total, 'http_req_cnt'):6}"
+                         f"           {cell(view.own, 'http_req_rate'):6} {cell(view.total, 'http_req_rate'):6}"
+                         f"      {demo.answers.of(client, name, 200):6} {refused:6}"
+                         f"{'  refused: the total is above ' + str(LIMIT) if refused else ''}")
+    return "\n".join(lines)
+
+
+def where_to_look(demo: Demo) -> str:
+    folder = demo.directory
+    control = f"{agent.control_path()} -s {folder}/admin.sock"
+    lb1 = demo.instances["lb1"]
+    return "\n".join([
+        f"configs   {folder}/haproxy.cfg and {folder}/stickmesh.toml (from conf/demo/)",
+        f"logs      {folder}/*.log",
+        f"ports     lb1 http://127.0.0.1:{lb1.http_port}/  lb2 http://127.0.0.1:{demo.instances['lb2'].http_port}/",
+        "try       " + f"curl -i -H 'x-client: me' http://127.0.0.1:{lb1.http_port}/",
+        f"          {control} show peers",
+        f"          {control} show table http.total origins",
+        f"          echo 'show table mesh/http.total' | socat - {lb1.socket}"])
+
+
+def show_until_interrupted(demo: Demo) -> None:
+    clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() else ""
+    hint = where_to_look(demo)
+    while True:
+        demo.check_alive()
+        print(f"{clear}{picture(demo, demo.look())}\n\n{hint}\n\nCtrl-C ends it.", flush=True)
+        time.sleep(REFRESH)
+
+
+class Checks:
+    """What `--once` demands. Each prints what was seen; one that fails does not hide the next."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+
+    def that(self, claim: str, true: object, seen: str) -> None:
+        self.failed += 0 if true else 1
+        print(f"{'ok    ' if true else 'FAILED'}  {claim}: {seen}", flush=True)
+
+
+def rates_agree(view: View, client: str) -> bool:
+    """The tables are read one after the other and a rate moves meanwhile: a few requests of difference are no error."""
+    own = view.sum(client, "http_req_rate")
+    return own > LIMIT // 2 and all(abs(view.cell(view.total, name, client, "http_req_rate") - own) <= max(3, own // 8)
+                           for name in NAMES)
+
+
+def check_once(demo: Demo) -> int:
+    """Lets the clients run until the fast one was refused at both, then stops them and compares all that was counted."""
+    checks = Checks()
+    checks.that("both instances have a session with the agent", True, "ESTA in `show peers` of lb1 and lb2")
+    rates: dict[str, str] = {}
+    deadline = time.monotonic() + WATCH_SECONDS
+    while time.monotonic() < deadline:
+        demo.check_alive()
+        view = demo.look()
+        if FAST not in rates and rates_agree(view, FAST):
+            rates[FAST] = describe(view, FAST, "http_req_rate")
+        refused = all(demo.answers.of(FAST, name, 429) >= 3 for name in NAMES)
+        if refused and rates:
+            break
+        time.sleep(0.2)
+    print(picture(demo, demo.look()), flush=True)
+    check_refusals(demo, checks)
+    checks.that("the total of the rate is the sum of the instances' own", rates,
+                rates.get(FAST) or describe(demo.look(), FAST, "http_req_rate"))
+    check_counts(demo, checks)
+    print(f"{checks.failed} of the claims FAILED" if checks.failed else "all of it was seen")
+    return 1 if checks.failed else 0
+
+
+def check_refusals(demo: Demo, checks: Checks) -> None:
+    for name in NAMES:
+        served, refused = demo.answers.of(FAST, name, 200), demo.answers.of(FAST, name, 429)
+        checks.that(f"{FAST} was served by {name} at first, then refused", served and refused,
+                    f"{served} times 200, {refused} times 429")
+        highest = demo.highest_rate[name]
+        checks.that(f"{name} alone would not have refused it", 0 < highest <= LIMIT,
+                    f"its own http_req_rate never exceeded {highest}, the limit is {LIMIT}")
+    others = [client for client in CLIENTS if client != FAST]
+    refused = sum(demo.answers.of(client, name, 429) for client in others for name in NAMES)
+    checks.that(f"{' and '.join(others)} were never refused", refused == 0, f"{refused} times 429")
+
+
+def check_counts(demo: Demo, checks: Checks) -> None:
+    """Once nobody sends any more, counts can be compared exactly."""
+    demo.pause_clients()
+    time.sleep(1.2)  # longer than a request under way and the pause of the slowest client's loop
+    for client in CLIENTS:
+        def right(view: object) -> bool:
+            assert isinstance(view, View)
+            own = [view.cell(view.own, name, client, "http_req_cnt") for name in NAMES]  # noqa: B023 - used at once
+            return all(own) and all(view.cell(view.total, name, client, "http_req_cnt") == sum(own)  # noqa: B023
+                                    for name in NAMES)
+        try:
+            view = until(demo.look, right, timeout=5, what="equal")
+        except NotReached:
+            view = demo.look()
+        checks.that(f"both have the sum of what both counted of {client}", right(view),
+                    describe(view, client, "http_req_cnt"))
+
+
+def describe(view: View, client: str, data_type: str) -> str:
+    own = " + ".join(str(view.cell(view.own, name, client, data_type)) for name in NAMES)
+    totals = ", ".join(f"{name} has {view.cell(view.total, name, client, data_type)}" for name in NAMES)
+    return f"{data_type} of {client}: own {own}; total: {totals}"
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    demo = Demo()
+    try:
+        demo.start()
+        demo.start_clients()
+        if "--once" in sys.argv[1:]:
+            code = check_once(demo)
+            if code:
+                print(demo.logs(), file=sys.stderr)
+            return code
+        show_until_interrupted(demo)
+    except KeyboardInterrupt:
+        print()
+        return 130
+    except (Failed, AssertionError) as error:
+        print(f"the demo could not be shown: {error}\n{demo.logs()}", file=sys.stderr)
+        return 1
+    finally:
+        demo.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""The rows of the comparison, and how each is measured. All figures are the smaller the better."""
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any, Callable
+
+import servers
+from servers import HAPROXY, STICKMESH, Server
+
+Figures = dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    entries: int = 1_000_000
+    hot_keys: int = 1000
+    latency_updates: int = 1000
+    settle_ms: int = 300
+
+
+SMOKE = Sizes(entries=3000, hot_keys=100, latency_updates=40, settle_ms=50)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """|key| names the figure. |beside| is the figure of HAProxy to compare with, where it has another key."""
+    key: str
+    title: str
+    unit: str
+    must: str = ""
+    aim: str = ""
+    beside: str = ""
+    speed: bool = True  # the ratio is HAProxy's figure by ours; else ours by HAProxy's
+
+
+ROWS = [
+    Row("update_new", "update of a new key, 1M random", "us CPU", "1x", "3x"),
+    Row("update_known", "update of a known key, 1M random", "us CPU", "1x", "3x"),
+    Row("update_hot", "update, 1000 hot keys", "us CPU", "1x", "2x"),
+    Row("update_two", "update, two origins, 1M keys each", "us CPU", beside="update_known"),
+    Row("lesson", "entry of a lesson of 1M taken", "us CPU", "1.5x", "3x"),
+    Row("taught", "entry taught, 1M", "us CPU", "1x", "2x"),
+    Row("taught_wall", "... all of them, wall time", "s"),
+    Row("delay_p50", "change to arrival, idle, p50", "ms", speed=False),
+    Row("delay_p99", "change to arrival, idle, p99", "ms", "under interval + 5 ms", speed=False),
+    Row("delay0_p50", "... publish-interval 0, p50", "ms", "", "under 2 ms", beside="delay_p50", speed=False),
+    Row("delay0_p99", "... publish-interval 0, p99", "ms", "under 5 ms", beside="delay_p99", speed=False),
+    Row("agent_p50", "the agent's part of it, p50", "ms", speed=False),
+    Row("agent_p99", "the agent's part of it, p99", "ms", speed=False),
+    Row("agent0_p50", "... publish-interval 0, p50", "ms", speed=False),
+    Row("agent0_p99", "... publish-interval 0, p99", "ms", speed=False),
+    Row("memory_one", "memory per entry, one origin", "bytes", "0.75x", "0.5x", speed=False),
+    Row("memory_two", "memory per entry and origin, two origins", "bytes", "0.75x", "0.5x", beside="memory_one",
+        speed=False),
+]
+
+
+def _growth(phase: dict[str, Any], entries: int) -> float:
+    return (phase["memory_after"] - phase["memory_before"]) / entries
+
+
+def _push(server: Server, sizes: Sizes, rounds: int = 1, names: str = "a") -> list[dict[str, Any]]:
+    mode = ["push", "--keys", str(sizes.entries), "--updates", str(sizes.entries), "--rounds", str(rounds)]
+    return server.load(mode, names=names, settle_ms=sizes.settle_ms)["rounds"]
+
+
+def _updates_and_teaching(server: Server, sizes: Sizes) -> Figures:
+    """Peer `a` fills the table, says everything once more and leaves; then `b` comes, as a new instance would."""
+    new, known = _push(server, sizes, rounds=2)
+    taught = server.load(["receive", "--count", "/http" if server.kind == HAPROXY else "/http.total", "--entries",
+                          str(sizes.entries)], names="b",
+                         tables="/http" if server.kind == HAPROXY else "/http,/http.total", settle_ms=sizes.settle_ms)
+    return {"update_new": new["us_per_update"], "update_known": known["us_per_update"],
+            "memory_one": _growth(new, sizes.entries), "taught": taught["rounds"][0]["us_per_update"],
+            "taught_wall": taught["rounds"][0]["wall_seconds"]}
+
+
+def _hot(server: Server, sizes: Sizes) -> Figures:
+    # The first round only makes the keys.
+    mode = ["push", "--keys", str(sizes.hot_keys), "--updates", str(sizes.entries), "--rounds", "2"]
+    return {"update_hot": server.load(mode, settle_ms=sizes.settle_ms)["rounds"][1]["us_per_update"]}
+
+
+def _lesson(server: Server, sizes: Sizes) -> Figures:
+    report = server.load(["lesson", "--entries", str(sizes.entries)], settle_ms=sizes.settle_ms)
+    return {"lesson": report["rounds"][0]["us_per_update"]}
+
+
+def _two_origins(server: Server, sizes: Sizes) -> Figures:
+    new, known = _push(server, sizes, rounds=2, names="a,b")
+    return {"update_two": known["us_per_update"], "memory_two": _growth(new, 2 * sizes.entries)}
+
+
+def _delay(server: Server, sizes: Sizes, prefix: str, at_haproxy: bool) -> Figures:
+    """A change made at a HAProxy through its runtime socket, or by peer `a`, until peer `b` has it."""
+    direct = server.kind == HAPROXY
+    mode = ["latency", "--count", "/http" if direct else "/http.total", "--updates", str(sizes.latency_updates)]
+    if at_haproxy:
+        assert server.instance is not None
+        mode += ["--runtime", str(server.instance.socket_path), "--runtime-table", "mesh/http"]
+    report = server.load(mode, names="b" if at_haproxy else "a,b", tables="/http" if direct else "/http,/http.total")
+    if report["arrived"] < report["updates"]:
+        raise servers.Failed(f"{report['updates'] - report['arrived']} of {report['updates']} changes never arrived")
+    return {f"{prefix}_p50": report["p50_ms"], f"{prefix}_p99": report["p99_ms"]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """Something to measure, with a server of its own. |options| are those of `servers.start`."""
+    name: str
+    kind: str
+    measure: Callable[[Server, Sizes], Figures]
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def run(self, directory: Path, sizes: Sizes) -> Figures:
+        with servers.start(self.kind, directory, **self.options) as server:
+            return self.measure(server, sizes)
+
+
+def _delay_steps(interval: str, mark: str) -> list[Step]:
+    whole = functools.partial(_delay, prefix=f"delay{mark}", at_haproxy=True)
+    part = functools.partial(_delay, prefix=f"agent{mark}", at_haproxy=False)
+    return [Step(f"delay, {interval}", STICKMESH, whole, {"publish_interval": interval, "with_haproxy": True}),
+            Step(f"delay in the agent, {interval}", STICKMESH, part, {"publish_interval": interval})]
+
+
+# What is compared follows on each other.
+STEPS = [
+    Step("updates and teaching", HAPROXY, _updates_and_teaching),
+    Step("updates and teaching", STICKMESH, _updates_and_teaching),
+    Step("hot keys", HAPROXY, _hot),
+    Step("hot keys", STICKMESH, _hot),
+    Step("lesson", HAPROXY, _lesson),
+    Step("lesson", STICKMESH, _lesson),
+    Step("two origins", STICKMESH, _two_origins),
+    Step("delay", HAPROXY, functools.partial(_delay, prefix="delay", at_haproxy=True)),
+    *_delay_steps("20ms", ""),
+    *_delay_steps("0ms", "0"),
+]

@@ -1,0 +1,103 @@
+#include <gtest/gtest.h>
+
+#include "instance.h"
+
+namespace stickmesh::pipeline {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+const TableDefinition kInput = counter_table("http");
+const TableDefinition kTotal = counter_table("http.total");
+
+TEST(LessonTest, ASessionStartsWithARequestForALesson) {
+  Agent agent;
+  Instance lb1(agent.hub, "lb1", 10, kStart);
+  EXPECT_EQ(lb1.lessons_asked, 1);
+  EXPECT_TRUE(agent.peer("lb1").link->synchronised());
+}
+
+TEST(LessonTest, APartialLessonIsAskedForAgainAfterASecond) {
+  Agent agent;
+  Instance lb1(agent.hub, "lb1", 10, kStart);
+  lb1.lesson_complete = false;
+  lb1.session().request_lesson(kStart);
+  lb1.exchange(kStart);
+  const int asked = lb1.lessons_asked;
+  lb1.exchange(kStart + milliseconds(500));
+  EXPECT_EQ(lb1.lessons_asked, asked);
+  lb1.lesson_complete = true;
+  lb1.exchange(kStart + milliseconds(1001));
+  EXPECT_EQ(lb1.lessons_asked, asked + 1);
+}
+
+TEST(LessonTest, EveryRequestIsAnsweredWithTheTotalsAndOneEnd) {
+  Agent agent;
+  Instance lb1(agent.hub, "lb1", 10, kStart);
+  Instance lb2(agent.hub, "lb2", 20, kStart);
+  lb2.push(1, kInput, "joe", 1, {5});
+  lb2.exchange(kStart);
+  lb1.teach = [&] { lb1.session().select(2, kTotal); };
+  lb1.session().request_lesson(kStart + seconds(1));
+  lb1.exchange(kStart + seconds(1));
+  EXPECT_EQ(lb1.lessons_ended, 1);
+  ASSERT_EQ(lb1.received.size(), 1U);
+  EXPECT_EQ(lb1.received[0].key, "joe");
+  EXPECT_TRUE(lb1.received[0].timed);
+}
+
+TEST(LessonTest, ARequestIsAnsweredThoughNothingCanBeTaught) {
+  Agent agent;
+  Instance lb1(agent.hub, "lb1", 10, kStart);
+  lb1.session().request_lesson(kStart);
+  lb1.exchange(kStart);
+  EXPECT_EQ(lb1.lessons_ended, 1);
+}
+
+TEST(LessonTest, ARequestIsAnsweredThoughTheInstanceNeverEndsItsOwnLesson) {
+  Agent agent;
+  Instance lb1(agent.hub, "lb1", 10, kStart);
+  lb1.answers_lessons = false;
+  lb1.session().request_lesson(kStart);
+  lb1.exchange(kStart);
+  EXPECT_EQ(lb1.lessons_ended, 0);
+  lb1.exchange(kStart + milliseconds(2001));
+  EXPECT_EQ(lb1.lessons_ended, 1);
+}
+
+TEST(LessonTest, ALessonGivesAnEntryNoSecondLife) {
+  Agent agent;
+  Instance lb1(agent.hub, "lb1", 10, kStart);
+  lb1.push(1, kInput, "joe", 3, {5}, seconds(60));
+  lb1.exchange(kStart);
+  // HAProxy repeats, untimed, what it had not seen acknowledged.
+  lb1.push(1, kInput, "joe", 3, {5});
+  lb1.exchange(kStart + seconds(1));
+  store::Table& table = *agent.registry.find("http")->table;
+  EXPECT_EQ(table.end(table.find(as_bytes("joe"))), kStart + seconds(60));
+  lb1.push(1, kInput, "joe", 4, {6});
+  lb1.exchange(kStart + seconds(2));
+  EXPECT_EQ(table.end(table.find(as_bytes("joe"))), kStart + seconds(2) + kInput.expire);
+}
+
+TEST(LessonTest, WhatHasNoLifeLeftIsNotTaken) {
+  Agent agent;
+  Instance lb1(agent.hub, "lb1", 10, kStart);
+  lb1.push(1, kInput, "joe", 3, {5}, Duration(0));
+  lb1.exchange(kStart);
+  EXPECT_EQ(agent.registry.find("http")->table->entries(), 0U);
+}
+
+TEST(LessonTest, ARequestBeginsAGeneration) {
+  Agent agent;
+  Instance lb1(agent.hub, "lb1", 10, kStart);
+  const store::OriginId origin = agent.peer("lb1").origin;
+  const std::uint32_t before = agent.registry.origins()[origin].generation;
+  lb1.session().request_lesson(kStart);
+  lb1.exchange(kStart);
+  EXPECT_EQ(agent.registry.origins()[origin].generation, before + 1);
+}
+
+}  // namespace
+}  // namespace stickmesh::pipeline
