@@ -51,7 +51,7 @@ std::vector<std::string> split_words(std::string_view line) {
     }
     if (!in_word) words.emplace_back();
     in_word = true;
-    if (line[at] == '\\' && at + 1 < line.size() && (line[at + 1] == ' ' || line[at + 1] == '\\')) ++at;
+    if (line[at] == '\\' && at + 1 < line.size()) words.back() += line[at++];
     words.back() += line[at];
   }
   return words;

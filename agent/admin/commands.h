@@ -36,7 +36,7 @@ class Commands final : public CommandHandler {
   TimePoint started_;
 };
 
-/// The words of a line; a backslash makes the next character part of a word.
+/// The words of a line. A backslash makes the next character part of a word, and stays: `key_from_text` reads it.
 std::vector<std::string> split_words(std::string_view line);
 
 }  // namespace stickmesh::admin

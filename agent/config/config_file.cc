@@ -67,7 +67,11 @@ void read_root(Section& root, Config& config, Places& places) {
   root.finish();
 }
 
+/// |message| of toml++ may quote bytes of the file; a finding is one line.
 LoadResult failure(std::string_view file, unsigned line, std::string message) {
+  for (char& c : message) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
   return tl::unexpected<std::vector<Finding>>({Finding{std::string(file), line, std::move(message)}});
 }
 

@@ -16,6 +16,7 @@ inline constexpr std::string_view kNotInThisBuild[] = {
     "peers.tls",
     "peers.forget-after",
     "peers.learn-timeout",
+    "peer.kind",
     "replicate",
     "limit",
     "status",

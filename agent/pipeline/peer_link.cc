@@ -229,10 +229,11 @@ bool PeerLink::send(Subscription& subscription, TimePoint now) {
     const Bytes message = output.encode(*subscription.shape, feed.at(at), now);
     if (message.empty()) continue;
     if (message.size() > peers::kMaxSentMessage) {
-      hub_.errors().record({Reason::kMessageTooLong, fmt::format("an update of {} is longer than {} bytes, which is more than "
-                                                                 "HAProxy takes",
-                                                                 output.name(), peers::kMaxSentMessage)},
-                           name(), now);
+      hub_.errors().record(
+          {Reason::kMessageTooLong, fmt::format("an update of {} is longer than {} bytes, which is more than "
+                                                "HAProxy takes",
+                                                output.name(), peers::kMaxSentMessage)},
+          name(), now);
       continue;
     }
     if (!selected) {

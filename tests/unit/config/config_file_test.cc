@@ -106,6 +106,10 @@ TEST(ConfigFileTest, NamesTheLineOfATomlError) {
   EXPECT_THAT(findings("peer = 1\n[[peer]]\nname = \"a\"\n"), ElementsAre(StartsWith("2: not valid TOML: ")));
 }
 
+TEST(ConfigFileTest, AFindingIsOneLine) {
+  EXPECT_THAT(findings("[peers]\naccept-unknown = fals\n"), ElementsAre(testing::Not(HasSubstr("\n"))));
+}
+
 TEST(ConfigFileTest, SurvivesDeepNesting) {
   const std::string deep = "x = " + std::string(100'000, '[');
   EXPECT_THAT(findings(deep), ElementsAre(HasSubstr("not valid TOML")));
@@ -214,6 +218,12 @@ file = "/b.lua"
               ElementsAre("5: agent.drain-timeout, agent.state-dir: checked, but not used by this version",
                           "8: spoe: checked, but not used by this version",
                           "10: hook: checked, but not used by this version"));
+}
+
+TEST(ConfigFileTest, NotesAPeerThatIsAnAgent) {
+  EXPECT_THAT(notes("[[peer]]\nname = 'a'\naddress = 'a:1'\nkind = 'haproxy'\n"), IsEmpty());
+  EXPECT_THAT(notes("[[peer]]\nname = 'a'\naddress = 'a:1'\nkind = 'agent'\n"),
+              ElementsAre("4: peer.kind: checked, but not used by this version"));
 }
 
 TEST(ConfigFileTest, NotesNothingForWhatIsAtItsDefault) {

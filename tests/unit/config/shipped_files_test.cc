@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <regex>
 #include <sstream>
 #include <string>
 
@@ -39,11 +38,18 @@ TEST(ShippedFilesTest, ThePackagedConfigStartsOnLoopbackAndLetsNobodyIn) {
 }
 
 TEST(ShippedFilesTest, ThePackagedConfigIsValidWithItsExamplesUncommented) {
-  const std::string text = std::regex_replace(content(kPackaged), std::regex("\n#(\\S)"), "\n$1");
-  const Config config = config_of(std::regex_replace(text, std::regex("\nlisten = \\[\"127[^\n]*"), ""));
+  std::istringstream packaged(content(kPackaged));
+  std::string text;
+  for (std::string line; std::getline(packaged, line);) {
+    // Examples have no space after the #; the one of `listen` takes the place of what is set.
+    const bool example = line.size() > 1 && line[0] == '#' && line[1] != ' ';
+    if (line.substr(0, 6) != "listen") text += (example ? line.substr(1) : line) + "\n";
+  }
+  const Config config = config_of(text);
   EXPECT_EQ(config.agent.name, "agent-lb1");
   EXPECT_EQ(config.peer.size(), 3U);
   EXPECT_EQ(config.peers.allow_from.size(), 1U);
+  EXPECT_EQ(to_string(config.peers.listen[0].address), "192.0.2.11:10300");
 }
 
 TEST(ShippedFilesTest, TheFullExampleHoldsTheDefaults) {

@@ -113,9 +113,9 @@ TEST(AdmissionTest, ProcessesThatTakeTurnsAreTwoHostsWithOneName) {
     for (auto& instance : instances) instance->exchange(kStart + seconds(turn));
   }
   EXPECT_GT(agent.errors.count(Reason::kDuplicateSession), 0U);
-  EXPECT_TRUE(std::any_of(agent.errors.recent().begin(), agent.errors.recent().end(), [](const ErrorLog::Record& record) {
-    return record.detail.find("two hosts") != std::string::npos;
-  }));
+  EXPECT_TRUE(std::any_of(
+      agent.errors.recent().begin(), agent.errors.recent().end(),
+      [](const ErrorLog::Record& record) { return record.detail.find("two hosts") != std::string::npos; }));
 }
 
 }  // namespace

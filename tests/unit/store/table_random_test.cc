@@ -9,28 +9,10 @@
 #include "agent/store/table.h"
 #include "tests/unit/store/table_fixture.h"
 #include "tests/unit/store/table_oracle.h"
+#include "tests/unit/store/table_random_cells.h"
 
 namespace stickmesh::store {
 namespace {
-
-using std::chrono::seconds;
-
-// What the origins of the test store; those later in the list bring types that the table learns by extension.
-std::vector<TableDefinition> definitions(Duration expire) {
-  const StoredType request_rate{DataType::kHttpReqRate, 1, seconds(10)};
-  return {
-      definition_of({{DataType::kGpc0}, request_rate, {DataType::kBytesInCnt}}, expire),
-      definition_of({{DataType::kGpt0}, {DataType::kGpc0}, {DataType::kServerKey}}, expire),
-      definition_of({{DataType::kConnCur}, request_rate, {DataType::kGpt, 2}, {DataType::kGpc, 3}}, expire),
-      definition_of({{DataType::kServerId},
-                     {DataType::kGpc0},
-                     {DataType::kBytesInCnt},
-                     {DataType::kBytesOutCnt},
-                     {DataType::kServerKey},
-                     {DataType::kGpcRate, 2, seconds(1)}},
-                    expire),
-  };
-}
 
 struct Scenario {
   unsigned seed;
@@ -45,7 +27,7 @@ class RandomRun {
  public:
   explicit RandomRun(const Scenario& scenario)
       : scenario_(scenario), random_(scenario.seed), oracle_(scenario.expire) {
-    const std::vector<TableDefinition> all = definitions(scenario.expire);
+    const std::vector<TableDefinition> all = origin_definitions(scenario.expire);
     table_ = std::make_unique<Table>("http", all[0], default_merges(), scenario.max_entries, world_.shared,
                                      at(now_));
     table_->track_changes(true);
@@ -90,34 +72,6 @@ class RandomRun {
 
  private:
   bool chance(unsigned one_in) { return random_() % one_in == 0; }
-  template <typename T>
-  const T& pick(const std::vector<T>& from) {
-    return from[random_() % from.size()];
-  }
-
-  std::uint64_t number(ValueKind kind) {
-    const std::uint64_t top = kind == ValueKind::kUnsigned64 ? ~std::uint64_t{0} : 0xffffffffU;
-    const std::uint64_t value = chance(3) ? 0 : chance(4) ? top - random_() % 3 : random_() % 1000;
-    if (kind != ValueKind::kSigned32) return value;
-    return static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<std::int32_t>(value)));
-  }
-
-  std::vector<std::uint64_t> cells(const TableDefinition& definition) {
-    std::vector<std::uint64_t> made;
-    for (const StoredType& stored : definition.types) {
-      for (std::uint32_t element = 0; element < stored.elements; ++element) {
-        const ValueKind kind = traits(stored.type).kind;
-        if (kind == ValueKind::kRate) {
-          made.push_back(random_() % static_cast<std::uint64_t>(stored.period.count() * 5 / 2));
-          made.push_back(chance(3) ? 0 : random_() % 5);
-          made.push_back(chance(3) ? 0 : random_() % 5);
-        } else {
-          made.push_back(kind == ValueKind::kDictionary ? random_() % 3 : number(kind));
-        }
-      }
-    }
-    return made;
-  }
 
   void update() {
     Sender& sender = senders_[random_() % senders_.size()];
@@ -133,7 +87,7 @@ class RandomRun {
       change.life = chance(4) ? LifeKind::kRemaining : LifeKind::kAnew;
       change.remaining =
           Duration(1 + random_() % static_cast<std::uint64_t>(scenario_.expire.count() * 5 / 4));
-      repeated_.push_back({&sender, key, text, cells(sender.definition()), change});
+      repeated_.push_back({&sender, key, text, random_cells(random_, sender.definition()), change});
     }
     // Mostly something of before again, so that equal updates and repeated numbers are frequent.
     Said& said = repeated_[chance(2) ? repeated_.size() - 1 : random_() % repeated_.size()];
