@@ -85,7 +85,7 @@ void check_reserved(const Config& config, const Aggregate& rule, Report& report)
   if (rule.to == "*") return;
   for (const std::string_view reserved : {std::string_view(config.status.table), kLimitsTable}) {
     if (reserved.empty() || !matches(rule.to, reserved)) continue;
-    report.fail(rule.line.number,
+    report.fail(rule.to_line.number,
                 fmt::format("aggregate.to: {} can produce {}, which agents write themselves", quote(rule.to),
                             quote(reserved)));
   }
@@ -105,8 +105,9 @@ void check_rule_order(const Config& config, std::size_t index, Report& report) {
       return;
     }
     if (rule.to == earlier.to && !to_star) {
-      report.fail(rule.line.number, fmt::format("aggregate.to: {} is already written by the rule of line {}",
-                                                quote(rule.to), earlier.line.number));
+      report.fail(rule.to_line.number,
+                  fmt::format("aggregate.to: {} is already written by the rule of line {}", quote(rule.to),
+                              earlier.line.number));
       return;
     }
   }

@@ -17,7 +17,8 @@
 /// it is not changed afterwards.
 namespace stickmesh::config {
 
-/// Where an entry stands in the file, for messages; 0 for a default. No part of the entry's value.
+/// Where the first key of an entry stands in the file, for messages; 0 for a default. No part of the entry's
+/// value.
 struct Line {
   unsigned number = 0;
 
@@ -114,7 +115,8 @@ struct Aggregate {
   std::string to;
   std::map<DataType, Function> function;  ///< where it is not the default
   std::map<DataType, DataType> copy;      ///< source to the type that its total is also published as
-  Line line;
+  Line line{};
+  Line to_line{};
 
   bool operator==(const Aggregate&) const = default;
 };

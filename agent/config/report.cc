@@ -26,7 +26,7 @@ std::vector<Finding> Report::notes() const {
     std::vector<std::string_view> entries = ignored.entries;
     std::sort(entries.begin(), entries.end());
     add(notes, ignored.line,
-        fmt::format("{}: checked, but not used by this version", fmt::join(entries, ", ")));
+        fmt::format("{}: checked, but not in this build: it has no effect", fmt::join(entries, ", ")));
   }
   return sorted(std::move(notes));
 }

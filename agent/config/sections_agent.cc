@@ -27,10 +27,11 @@ void read_log(Section& section, Log& log) {
 
 void read_admin(Section& section, Admin& admin) {
   const auto socket = [](const Spot& spot) -> std::optional<std::string> {
-    const std::optional<Address> address = parsed("the absolute path of a socket", parse_address)(spot);
-    if (!address) return std::nullopt;
-    if (address->kind != Address::Kind::kUnix) return spot.fail("must be the absolute path of a socket");
-    return address->host;
+    const std::optional<std::string> path = read_text(spot, path_problem);
+    if (!path) return std::nullopt;
+    const Parsed<Address> address = parse_address(*path);
+    if (!address) return spot.fail(address.error());
+    return path;
   };
   section.read("socket", admin.socket, socket);
   section.read("http", admin.http,

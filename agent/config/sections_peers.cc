@@ -41,7 +41,7 @@ std::optional<Listen> read_listen(const Spot& spot) {
   const auto path = [&valid](const Spot& inner) -> std::optional<Address> {
     std::optional<Address> address = parsed("the absolute path of a socket", parse_address)(inner);
     if (!address) return std::nullopt;
-    if (address->kind == Address::Kind::kTcp) return inner.fail("must be the absolute path of a socket");
+    if (address->kind == Address::Kind::kTcp) return inner.fail("must be an absolute path, or abns@name");
     valid = true;
     return address;
   };
@@ -85,7 +85,7 @@ void read_peers(Section& section, Peers& peers) {
 }
 
 void read_peer(Section& section, Peer& peer) {
-  peer.line.number = section.line();
+  peer.line.number = section.line_of("name");
   section.require("name", peer.name, text(peer_name_problem), R"("lb1")");
   section.read("address", peer.address, unless_empty(parsed(kAddressForm, parse_address)));
   section.read("kind", peer.kind,

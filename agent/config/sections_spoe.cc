@@ -59,7 +59,7 @@ void read_events(Section& section, Events& events) {
 }
 
 void read_hook(Section& section, Hook& hook) {
-  hook.line.number = section.line();
+  hook.line.number = section.line_of("file");
   section.require("file", hook.file, text(path_problem), R"("/etc/stickmesh/hooks.d/login.lua")");
   section.read("frontends", hook.frontends, read_frontends);
   section.read("call-time", hook.call_time, time(1ms, 10s));

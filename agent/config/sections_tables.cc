@@ -134,7 +134,7 @@ Merges merges_of(const Aggregate& aggregate) {
 }
 
 void read_table(Section& section, Table& table) {
-  table.line.number = section.line();
+  table.line.number = section.line_of("name");
   section.require("name", table.definition.name, text(table_name_problem), R"("login")");
   TableWords words;
   section.require("define", words, parsed("stick-table words", parse_table_words),
@@ -146,7 +146,8 @@ void read_table(Section& section, Table& table) {
 }
 
 void read_aggregate(Section& section, Aggregate& aggregate) {
-  aggregate.line.number = section.line();
+  aggregate.line.number = section.line_of("from");
+  aggregate.to_line.number = section.line_of("to");
   section.require("from", aggregate.from, text(table_pattern_problem), R"("*")");
   section.require("to", aggregate.to, text(table_pattern_problem), R"("*.total")");
   section.each("function",
@@ -157,12 +158,12 @@ void read_aggregate(Section& section, Aggregate& aggregate) {
 }
 
 void read_replicate(Section& section, Replicate& replicate) {
-  replicate.line.number = section.line();
+  replicate.line.number = section.line_of("tables");
   section.require("tables", replicate.tables, text(table_pattern_problem), R"("sessions*")");
 }
 
 void read_limit(Section& section, Limit& limit) {
-  limit.line.number = section.line();
+  limit.line.number = section.line_of("name");
   const auto numeric_type = [](const Spot& spot) -> std::optional<DataType> {
     const std::optional<DataType> type = read_data_type(spot);
     if (!type) return std::nullopt;

@@ -43,7 +43,8 @@ struct Shared {
   StringPool& texts;
   std::uint64_t& lamport;   ///< number of the newest change that this agent knows of
   std::uint64_t hash_seed;  ///< keys are chosen by clients: unpredictable, drawn at start
-  /// Called before a new key is added while memory is scarce: purges the oldest of the largest table.
+  /// Called before a new key is added to a table without a free row while memory is scarce: purges the oldest
+  /// of the largest table.
   std::function<void()> make_room;
 };
 

@@ -70,7 +70,7 @@ class StraysBoundTest : public testing::TestWithParam<unsigned> {
       const auto later = static_cast<std::uint32_t>(random_() % static_cast<std::uint64_t>(until + 1));
       const double wanted = origins.exact(later);
       // The instant that was named is rounded up to a millisecond.
-      const double step = std::abs(origins.exact(later + 1.0) - wanted) +
+      const double step = std::abs(origins.exact(later - 1.0) - wanted) +
                           (static_cast<double>(published.previous) + published.current) / origins.period;
       const double allowed = 0.05 * wanted + active + step;
       ASSERT_NEAR(origins.exact(published, later), wanted, allowed) << later << " ms later";

@@ -39,9 +39,9 @@ TEST(AggregateRulesTest, RefusesPatternsThatCannotWork) {
        "2: aggregate.from: \"/http\": a table's name has no slash: write \"http\", not \"/http\""},
       {"http", "/http.total", "write \"http.total\", not \"/http.total\""},
       {"", "a", "2: aggregate.from: is empty"},
-      {"http", "limits", "1: aggregate.to: \"limits\" can produce \"limits\""},
+      {"http", "limits", "3: aggregate.to: \"limits\" can produce \"limits\""},
       {"*", "*mesh", "can produce \"stickmesh\""},
-      {"stickmesh", "a", "1: aggregate.from: \"stickmesh\" is written by agents"},
+      {"stickmesh", "a", "2: aggregate.from: \"stickmesh\" is written by agents"},
   };
   for (const Row& row : rows) {
     EXPECT_THAT(findings(rule(row.from, row.to)), ElementsAre(HasSubstr(row.why)))
@@ -52,15 +52,15 @@ TEST(AggregateRulesTest, RefusesPatternsThatCannotWork) {
 TEST(AggregateRulesTest, RefusesRulesThatGetInEachOthersWay) {
   EXPECT_THAT(
       findings(rule("*", "*.total") + rule("http", "http.sum")),
-      ElementsAre("4: aggregate.from: \"http\" is never reached: the rule of line 1 takes all of it"));
+      ElementsAre("5: aggregate.from: \"http\" is never reached: the rule of line 2 takes all of it"));
   EXPECT_THAT(findings(rule("a", "x") + rule("b", "x")),
-              ElementsAre("4: aggregate.to: \"x\" is already written by the rule of line 1"));
+              ElementsAre("6: aggregate.to: \"x\" is already written by the rule of line 2"));
   EXPECT_THAT(
       findings(rule("http.total", "x") + rule("*", "*.total")),
-      ElementsAre("1: aggregate.from: \"http.total\" is an output of the rule of line 4 and never an input"));
+      ElementsAre("2: aggregate.from: \"http.total\" is an output of the rule of line 5 and never an input"));
   EXPECT_THAT(findings(rule("x.total*", "*.y") + rule("*.total", "z-*")), IsEmpty());
   EXPECT_THAT(findings(rule("a.total-*", "*.y") + rule("*", "a.total*")),
-              ElementsAre(HasSubstr("1: aggregate.from: \"a.total-*\" is an output of the rule of line 4")));
+              ElementsAre(HasSubstr("2: aggregate.from: \"a.total-*\" is an output of the rule of line 5")));
 }
 
 TEST(AggregateRulesTest, ChoosesFunctionsPerType) {

@@ -20,8 +20,8 @@ name = "lb1"
 [[peer]]
 name = "agent-lb1"
 )"),
-              ElementsAre("5: peer.name: \"lb1\" is already the peer of line 3",
-                          "7: peer.name: \"agent-lb1\" is this agent's own name (agent.name, line 2)"));
+              ElementsAre("6: peer.name: \"lb1\" is already the peer of line 4",
+                          "8: peer.name: \"agent-lb1\" is this agent's own name (agent.name, line 2)"));
 }
 
 TEST(ChecksTest, TheDefaultAgentNameIsNoPeersEither) {
@@ -40,7 +40,7 @@ TEST(ChecksTest, SomebodyMustBeAbleToConnect) {
 TEST(ChecksTest, NotesPeersThatWillBeRefused) {
   EXPECT_THAT(notes(""), ElementsAre(HasSubstr("every session will be refused")));
   EXPECT_THAT(notes("[peers]\naccept-unknown = true\n"), IsEmpty());
-  EXPECT_THAT(notes("[[peer]]\nname = \"a\"\n"), ElementsAre(HasSubstr("1: peer.address: \"a\" has none")));
+  EXPECT_THAT(notes("[[peer]]\nname = \"a\"\n"), ElementsAre(HasSubstr("2: peer.address: \"a\" has none")));
   EXPECT_THAT(notes("[peers]\nallow-from = [\"::1\"]\n[[peer]]\nname = \"a\"\n"), IsEmpty());
   EXPECT_THAT(notes("[peers]\nlisten = [\"/a.sock\"]\n[[peer]]\nname = \"a\"\n"), IsEmpty());
   EXPECT_THAT(notes("[[peer]]\nname = \"a\"\naddress = \"a:1\"\n"), IsEmpty());
@@ -74,10 +74,10 @@ define = "type ip size 1"
 from = "*"
 to = "*.total"
 )"),
-      ElementsAre(HasSubstr("4: table.name: \"login\" is already the table of line 1"),
-                  HasSubstr("7: table.name: \"limits\" is written by agents"),
-                  HasSubstr("10: table.name: \"stickmesh\" is written by agents"),
-                  HasSubstr("13: table.name: \"http.total\" is an output of the aggregate of line 16")));
+      ElementsAre(HasSubstr("5: table.name: \"login\" is already the table of line 2"),
+                  HasSubstr("8: table.name: \"limits\" is written by agents"),
+                  HasSubstr("11: table.name: \"stickmesh\" is written by agents"),
+                  HasSubstr("14: table.name: \"http.total\" is an output of the aggregate of line 17")));
   EXPECT_THAT(
       findings("[status]\ntable = \"\"\n[[table]]\nname = \"stickmesh\"\ndefine = \"type ip size 1\"\n"),
       IsEmpty());
@@ -95,7 +95,7 @@ table = "http"
 type = "gpc1"
 above = 1
 )"),
-              ElementsAre("6: limit.name: \"api\" is already the limit of line 1"));
+              ElementsAre("7: limit.name: \"api\" is already the limit of line 2"));
 }
 
 TEST(ChecksTest, TheStatusTableIsNotTheLimits) {

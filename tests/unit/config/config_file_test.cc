@@ -201,7 +201,8 @@ TEST(ConfigFileTest, TellsTablesFromListsOfTables) {
 }
 
 TEST(ConfigFileTest, NotesOncePerPartWhatThisVersionDoesNotUse) {
-  EXPECT_THAT(notes(R"([peers]
+  EXPECT_THAT(
+      notes(R"([peers]
 accept-unknown = true
 [agent]
 name = "agent-lb1"
@@ -215,15 +216,15 @@ file = "/a.lua"
 [[hook]]
 file = "/b.lua"
 )"),
-              ElementsAre("5: agent.drain-timeout, agent.state-dir: checked, but not used by this version",
-                          "8: spoe: checked, but not used by this version",
-                          "10: hook: checked, but not used by this version"));
+      ElementsAre("5: agent.drain-timeout, agent.state-dir: checked, but not in this build: it has no effect",
+                  "8: spoe: checked, but not in this build: it has no effect",
+                  "10: hook: checked, but not in this build: it has no effect"));
 }
 
 TEST(ConfigFileTest, NotesAPeerThatIsAnAgent) {
   EXPECT_THAT(notes("[[peer]]\nname = 'a'\naddress = 'a:1'\nkind = 'haproxy'\n"), IsEmpty());
   EXPECT_THAT(notes("[[peer]]\nname = 'a'\naddress = 'a:1'\nkind = 'agent'\n"),
-              ElementsAre("4: peer.kind: checked, but not used by this version"));
+              ElementsAre("4: peer.kind: checked, but not in this build: it has no effect"));
 }
 
 TEST(ConfigFileTest, NotesNothingForWhatIsAtItsDefault) {

@@ -118,14 +118,14 @@ on-error = "deny"
 )");
   EXPECT_EQ(config.peer, (std::vector<Peer>{{"lb1", tcp("192.0.2.11", 10000), PeerKind::kHaproxy, {}},
                                             {"agent-lb2", std::nullopt, PeerKind::kAgent, {}}}));
-  EXPECT_EQ(config.peer[1].line.number, 5U);
+  EXPECT_EQ(config.peer[1].line.number, 6U);
 
   ASSERT_EQ(config.table.size(), 1U);
   EXPECT_EQ(config.table[0].definition.name, "login");
   EXPECT_EQ(describe(config.table[0].definition), "type string len 64 expire 10m store gpc0");
   EXPECT_EQ(config.table[0].size, 102400U);
   EXPECT_TRUE(config.table[0].is_private);
-  EXPECT_EQ(config.table[0].line.number, 9U);
+  EXPECT_EQ(config.table[0].line.number, 10U);
 
   const std::vector<Aggregate> aggregates = {
       {"h*", "*.sum", {{DataType::kGpt0, Function::kMax}}, {{DataType::kConnCur, DataType::kGpc0}}, {}}};
@@ -348,11 +348,12 @@ TEST(KeysTest, RangesAreKept) {
       {"[agent]", "max-memory", "1000", "1000 must be 1MiB"},
       {"[agent]", "max-memory", "'1GB'", "16MiB"},
       {"[log]", "level", "'warn'", "did you mean warning?"},
-      {"[admin]", "socket", "''", "an address is"},
-      {"[admin]", "socket", "'127.0.0.1:1'", "absolute path of a socket"},
+      {"[admin]", "socket", "''", "must be an absolute path"},
+      {"[admin]", "socket", "'127.0.0.1:1'", "must be an absolute path"},
+      {"[admin]", "socket", "'/run/'", "a directory"},
       {"[admin]", "http", "'10303'", "the port is missing"},
       {"[peers]", "listen", "['127.0.0.1:0']", "1 to 65535"},
-      {"[peers]", "listen", "[{ path = '127.0.0.1:1' }]", "absolute path of a socket"},
+      {"[peers]", "listen", "[{ path = '127.0.0.1:1' }]", "must be an absolute path, or abns@name"},
       {"[peers]", "listen", "[{ path = '/a', mode = '888' }]", "octal digits"},
       {"[peers]", "listen", "[{ path = '/a', mode = '1777' }]", "\"000\" to \"777\""},
       {"[peers]", "listen", "[{ path = '/a', mode = 660 }]", "a string of octal digits"},

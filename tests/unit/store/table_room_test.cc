@@ -159,7 +159,10 @@ TEST_F(TableRoomTest, ScarceMemoryAsksForRoomBeforeATableGrows) {
   };
   Sender lb1(table, world.origin("lb1"));
   int key = 0;
-  for (; asked == 0; ++key) lb1.live(name(key), {1}, at(key / 100));
+  while (asked == 0) {
+    lb1.live(name(key), {1}, at(key / 100));
+    ++key;
+  }
   const std::size_t full = table.entries();
   for (int more = 0; more < 100000; ++more, ++key) {
     ASSERT_NE(lb1.live(name(key), {1}, at(key / 100)), Applied::kNoMemory);
