@@ -73,7 +73,7 @@ class LoadPeer final : private peers::Handler {
   void lesson_confirmed(TimePoint now) override;
   void acknowledged(peers::TableId table, std::uint32_t update_id, TimePoint now) override;
   void writable(TimePoint /*now*/) override { feed(); }
-  void closed(const Error& why, TimePoint now) override;
+  void closed(const Error& why, TimePoint now);
 
   net::Loop& loop_;
   const LoadPeerSetup setup_;
