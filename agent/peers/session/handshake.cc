@@ -11,7 +11,7 @@ Result<void> PeerSession::Impl::take_greeting(Bytes& in, TimePoint now) {
   const std::size_t before = greeting.size();
   greeting.append(as_text(in.first(std::min(in.size(), kMaxHelloSize - before))));
   std::size_t taken = 0;
-  const Result<void> done = options.role == Role::kAccepting ? take_hello(taken, now) : take_status(taken);
+  Result<void> done = options.role == Role::kAccepting ? take_hello(taken, now) : take_status(taken);
   if (!done) return done;
   if (taken == 0) {
     in = {};

@@ -36,7 +36,7 @@ Result<std::size_t> Learner::bind(Bytes body) {
 
   Result<DefinedTable> defined = decode_definition(body);
   if (!defined) return tl::unexpected(defined.error());
-  const Result<std::size_t> index = table_named(defined->definition.name);
+  Result<std::size_t> index = table_named(defined->definition.name);
   if (!index) return index;
   if (bound != by_id_.end()) tables_[bound->second].id = 0;
   Table& table = tables_[*index];

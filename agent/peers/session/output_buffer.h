@@ -32,8 +32,8 @@ class OutputBuffer {
   }
 
  private:
-  static constexpr std::size_t kKeptCapacity = 512 * 1024;
-  static constexpr std::size_t kCompactAt = 64 * 1024;
+  static constexpr std::size_t kKeptCapacity = std::size_t{512} * 1024;
+  static constexpr std::size_t kCompactAt = std::size_t{64} * 1024;
 
   std::vector<std::byte> bytes_;
   std::size_t head_ = 0;

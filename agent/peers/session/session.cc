@@ -9,7 +9,7 @@ namespace stickmesh::peers {
 namespace {
 
 /// More pending output than this stops the reading: whoever asks must also take the answers.
-constexpr std::size_t kMaxPending = 1024 * 1024;
+constexpr std::size_t kMaxPending = std::size_t{1024} * 1024;
 
 class Inside {
  public:
@@ -38,9 +38,9 @@ PeerSession::Impl::Impl(Options session_options, Handler& session_handler, TimeP
       as_bytes(encode_hello({options.minor, options.remote_name, options.local_name, options.pid})));
 }
 
-void PeerSession::Impl::fail(const Error& why) {
+void PeerSession::Impl::fail(Error why) {
   state = State::kClosed;
-  if (!close_reason) close_reason = why;
+  if (!close_reason) close_reason = std::move(why);
 }
 
 bool PeerSession::Impl::blocked() const {
@@ -142,7 +142,7 @@ const Traffic& PeerSession::traffic() const {
 
 void PeerSession::close(Error why) {
   if (impl_->state == State::kClosed) return;
-  impl_->fail(why);
+  impl_->fail(std::move(why));
   if (!impl_->inside) wake();
 }
 

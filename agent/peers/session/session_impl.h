@@ -20,7 +20,7 @@ struct PeerSession::Impl {
   Result<void> take_messages(Bytes in, TimePoint now);
 
   /// Ends the session; the first reason stays.
-  void fail(const Error& why);
+  void fail(Error why);
   bool running() const { return state == State::kRunning; }
   bool blocked() const;
   void observe(TimePoint now) { liveness.observe(!output.empty(), blocked(), now); }
