@@ -123,6 +123,7 @@ void PeerLink::updated(std::uint32_t handle, const peers::Update& update, TimePo
   store::Change change{peer_->origin,          {}, update.key, update.cells, update.server_key,
                        store::LifeKind::kAnew, {}};
   change.version = {hub_.registry().origins()[peer_->origin].generation, update.update_id};
+  change.keep_larger = keeps_larger_ && !(taught_ && update.lesson);
   if (update.timed) {
     change.life = store::LifeKind::kRemaining;
     change.remaining = update.remaining;
@@ -136,12 +137,15 @@ void PeerLink::updated(std::uint32_t handle, const peers::Update& update, TimePo
 void PeerLink::lesson_requested(TimePoint now) {
   // It has lost what it had, so its counters start over; what it still knows is taken first.
   ++hub_.registry().origins()[peer_->origin].generation;
+  keeps_larger_ = true;
+  taught_ = false;
   lesson_due_ = now + kLessonAtLatest;
   if (!session_.learning()) session_.request_lesson(now);
 }
 
 void PeerLink::lesson_ended(bool complete, TimePoint now) {
   ask_again_.reset();
+  if (taught_) keeps_larger_ = taught_ = false;
   if (complete) {
     synchronised_ = true;
     // A process that took over at a reload may have been taught older copies of our totals meanwhile.
@@ -149,7 +153,7 @@ void PeerLink::lesson_ended(bool complete, TimePoint now) {
   } else {
     ask_again_ = now + kAskAgain;
   }
-  if (lesson_due_) begin_lesson(now);
+  if (lesson_due_) begin_lesson();
   hub_.wake();
 }
 
@@ -201,9 +205,11 @@ void PeerLink::rewind() {
   for (Subscription& subscription : subscriptions_) subscription.cursor = 0;
 }
 
-void PeerLink::begin_lesson(TimePoint /*now*/) {
+void PeerLink::begin_lesson() {
   lesson_due_.reset();
   giving_lesson_ = true;
+  restored_inputs_ = 0;
+  restoring_ = false;
   rewind();
   for (Subscription& subscription : subscriptions_) {
     subscription.lesson_end = subscription.record->output->feed().last();
@@ -253,20 +259,40 @@ void PeerLink::run(TimePoint now) {
     ask_again_.reset();
     session_.request_lesson(now);
   }
-  if (lesson_due_ && now >= *lesson_due_) begin_lesson(now);
+  if (lesson_due_ && now >= *lesson_due_) begin_lesson();
+  if (giving_lesson_ && !restore(now)) return;
   if (outputs_number_ != hub_.registry().outputs_number()) subscribe_announced();
   for (Subscription& subscription : subscriptions_) {
     if (!send(subscription, now)) return;
   }
-  if (giving_lesson_ && lesson_given()) {
-    giving_lesson_ = false;
-    session_.finish_lesson(/*complete=*/true, now);
-    // What it kept of its own from before is told only in a lesson.
-    if (!session_.learning()) session_.request_lesson(now);
+  if (giving_lesson_ && lesson_given()) end_lesson(now);
+}
+
+bool PeerLink::restore(TimePoint now) {
+  const std::uint32_t generation = hub_.registry().origins()[peer_->origin].generation;
+  for (; restored_inputs_ < inputs_.size(); ++restored_inputs_) {
+    const Input& input = inputs_[restored_inputs_];
+    const store::Table& table = *input.record->table;
+    if (store::mismatch(table.definition(), input.definition)) continue;
+    if (!restoring_) restorer_.begin(input.definition);
+    restoring_ =
+        !restorer_.run(session_, Restorer::kFirstTable + static_cast<peers::TableId>(restored_inputs_), table,
+                       peer_->origin, generation, kHighWater, now);
+    if (restoring_) return false;
   }
+  return true;
+}
+
+void PeerLink::end_lesson(TimePoint now) {
+  giving_lesson_ = false;
+  session_.finish_lesson(/*complete=*/true, now);
+  // What it made of ours, and what it kept of its own from before, is told only in a lesson.
+  taught_ = true;
+  session_.request_lesson(now);
 }
 
 std::optional<TimePoint> PeerLink::next_run() const {
+  if (restoring_ && session_.pending().size() < kHighWater) return TimePoint{};
   if (!ask_again_) return lesson_due_;
   return lesson_due_ ? std::min(*ask_again_, *lesson_due_) : *ask_again_;
 }

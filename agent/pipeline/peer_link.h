@@ -9,6 +9,7 @@
 
 #include "agent/peers/session/session.h"
 #include "agent/pipeline/hub.h"
+#include "agent/pipeline/restorer.h"
 
 namespace stickmesh::pipeline {
 
@@ -80,7 +81,9 @@ class PeerLink final : public Session, private peers::Handler {
   void subscribe_announced();
   void shape(Subscription& subscription);
   void rewind();
-  void begin_lesson(TimePoint now);
+  void begin_lesson();
+  bool restore(TimePoint now);
+  void end_lesson(TimePoint now);
   bool lesson_given() const;
   bool send(Subscription& subscription, TimePoint now);
 
@@ -96,6 +99,14 @@ class PeerLink final : public Session, private peers::Handler {
   bool new_process_ = false;
   bool synchronised_ = false;
   bool giving_lesson_ = false;
+  /// From its request for a lesson until it has taken ours: its counters begin anew and are smaller than they
+  /// will be.
+  bool keeps_larger_ = false;
+  bool taught_ =
+      false;  ///< our lesson is given; the one asked for after it says what the instance made of it
+  Restorer restorer_;
+  std::size_t restored_inputs_ = 0;
+  bool restoring_ = false;               ///< in the middle of an input's entries
   std::optional<TimePoint> ask_again_;   ///< for a lesson that was only partial
   std::optional<TimePoint> lesson_due_;  ///< when the lesson that was asked of us starts at the latest
 };

@@ -238,9 +238,11 @@ Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
   }
   stored_types_[change.origin] = plan.types;
   contribution.expires = milliseconds(expires);
-  contribution.generation = change.version.generation;
+  const bool keep_larger =
+      change.keep_larger && !fresh && contribution.generation < change.version.generation;
+  const auto [differs, kept] = write(id, plan, change, keep_larger, now);
+  if (!kept) contribution.generation = change.version.generation;
   contribution.update_id = change.version.update_id;
-  const bool differs = write(id, plan, change, now);
   const EntryId entry = contribution.entry;
   if (fresh || differs) {
     mark_changed(entry);

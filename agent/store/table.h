@@ -66,6 +66,9 @@ struct Change {
   std::string_view server_key;
   LifeKind life = LifeKind::kAnew;
   Duration remaining{0};
+  /// The origin has lost what it had and is about to be taught it: its smaller counters of the new generation
+  /// do not replace those of the old one, and the contribution stays the old generation's.
+  bool keep_larger = false;
 };
 
 enum class Applied : std::uint8_t {
@@ -233,7 +236,12 @@ class Table {
     bool fresh;
   };
   Place place(const Change& change, TimePoint expires);
-  bool write(ContributionId contribution, const Plan& plan, const Change& change, TimePoint now);
+  struct Written {
+    bool differs = false;
+    bool kept = false;  ///< a larger counter than the change's
+  };
+  Written write(ContributionId contribution, const Plan& plan, const Change& change, bool keep_larger,
+                TimePoint now);
   bool write_number(ContributionId contribution, const Column& column, std::uint32_t element,
                     std::uint64_t after);
   bool write_rate(ContributionId contribution, const Column& column, std::uint32_t element,

@@ -66,8 +66,10 @@ bool Table::write_number(ContributionId id, const Column& column, std::uint32_t 
   return true;
 }
 
-bool Table::write(ContributionId id, const Plan& plan, const Change& change, TimePoint now) {
+Table::Written Table::write(ContributionId id, const Plan& plan, const Change& change, bool keep_larger,
+                            TimePoint now) {
   bool differs = false;
+  bool kept = false;
   for (const Plan::Step& step : plan.steps) {
     const Column& column = layout_.columns()[step.column];
     const std::uint64_t* cells = &change.cells[step.cell];
@@ -82,12 +84,17 @@ bool Table::write(ContributionId id, const Plan& plan, const Change& change, Tim
         case ValueKind::kSigned32:
         case ValueKind::kUnsigned32:
         case ValueKind::kUnsigned64:
-          differs |= write_number(id, column, element, cells[element]);
+          if (keep_larger && traits(column.type).merge == Merge::kSum &&
+              cells[element] < number(id, column, element)) {
+            kept = true;
+          } else {
+            differs |= write_number(id, column, element, cells[element]);
+          }
           break;
       }
     }
   }
-  return differs;
+  return {differs, kept};
 }
 
 void Table::count_change(ContributionId id, const Column& column, std::uint32_t element) {

@@ -89,6 +89,44 @@ TEST(LessonTest, WhatHasNoLifeLeftIsNotTaken) {
   EXPECT_EQ(agent.registry.find("http")->table->entries(), 0U);
 }
 
+TEST(LessonTest, AnInstanceThatLostItsTablesGetsItsOwnLargerCountersBack) {
+  Agent agent;
+  Instance lb2(agent.hub, "lb2", 20, kStart);
+  lb2.push(1, kInput, "joe", 1, {1000});
+  lb2.push(1, kInput, "eve", 2, {5});
+  lb2.exchange(kStart);
+  {
+    Instance before(agent.hub, "lb1", 10, kStart);
+    before.push(1, kInput, "joe", 1, {30});
+    before.push(1, kInput, "amy", 2, {4});
+    before.exchange(kStart);
+  }
+  const store::Table& table = *agent.registry.find("http")->table;
+  const store::OriginId origin = agent.peer("lb1").origin;
+  const auto count = [&](const char* key) {
+    return table.number(table.find(table.find(as_bytes(key)), origin), table.layout().columns()[0], 0);
+  };
+  const TimePoint later = kStart + seconds(5);
+  Instance after(agent.hub, "lb1", 11, later);
+  after.teach = [&] {
+    after.push(1, kInput, "joe", 3, {2}, seconds(500));
+    after.push(1, kInput, "amy", 4, {9}, seconds(500));
+  };
+  after.session().request_lesson(later);
+  after.push(1, kInput, "joe", 2, {1});
+  after.exchange(later);
+  ASSERT_EQ(after.received.size(), 1U) << "amy has counted more meanwhile, and eve is another origin's";
+  EXPECT_EQ(after.received[0].table, "http");
+  EXPECT_EQ(after.received[0].key, "joe");
+  EXPECT_EQ(after.received[0].cells, std::vector<std::uint64_t>{30});
+  EXPECT_EQ(after.lessons_ended, 1);
+  EXPECT_GE(after.lessons_asked, 2) << "it is asked what it made of that";
+  EXPECT_EQ(count("amy"), 9U);
+  after.push(1, kInput, "joe", 9, {3});
+  after.exchange(later + seconds(1));
+  EXPECT_EQ(count("joe"), 3U) << "from then on what it says is taken, smaller or not";
+}
+
 TEST(LessonTest, ARequestBeginsAGeneration) {
   Agent agent;
   Instance lb1(agent.hub, "lb1", 10, kStart);
