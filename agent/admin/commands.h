@@ -36,7 +36,8 @@ class Commands final : public CommandHandler {
   TimePoint started_;
 };
 
-/// The words of a line. A backslash makes the next character part of a word, and stays: `key_from_text` reads it.
+/// The words of a line. A backslash makes the next character part of a word, and stays: `key_from_text` reads
+/// it.
 std::vector<std::string> split_words(std::string_view line);
 
 }  // namespace stickmesh::admin

@@ -9,12 +9,18 @@ namespace stickmesh::admin {
 
 namespace {
 
+constexpr std::string_view kControls = "\t\n\r\x1b";
+constexpr std::string_view kControlLetters = "tnre";
+
 std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte >= 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
+    if (const std::size_t control = kControls.find(c); control != std::string_view::npos) {
+      out += '\\';
+      out += kControlLetters[control];
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      out += fmt::format("\\x{:02X}", byte);
     } else {
       if (c == ' ' || c == '\\' || c == '=') out += '\\';
       out += c;
@@ -33,16 +39,17 @@ int hex_digit(char c) {
 std::vector<std::byte> unescaped(std::string_view text) {
   std::vector<std::byte> out;
   for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] == '\\' && at + 1 < text.size()) {
-      ++at;
-      if (text[at] == 'x' && at + 2 < text.size() && hex_digit(text[at + 1]) >= 0 &&
-          hex_digit(text[at + 2]) >= 0) {
-        out.push_back(static_cast<std::byte>(hex_digit(text[at + 1]) * 16 + hex_digit(text[at + 2])));
+    char c = text[at];
+    if (c == '\\' && at + 1 < text.size()) {
+      c = text[++at];
+      if (c == 'x' && at + 2 < text.size() && hex_digit(text[at + 1]) >= 0 && hex_digit(text[at + 2]) >= 0) {
+        c = static_cast<char>(hex_digit(text[at + 1]) * 16 + hex_digit(text[at + 2]));
         at += 2;
-        continue;
+      } else if (const std::size_t letter = kControlLetters.find(c); letter != std::string_view::npos) {
+        c = kControls[letter];
       }
     }
-    out.push_back(static_cast<std::byte>(text[at]));
+    out.push_back(static_cast<std::byte>(c));
   }
   return out;
 }

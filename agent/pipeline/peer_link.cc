@@ -56,6 +56,7 @@ Result<void> PeerLink::admit(const peers::Hello& hello, TimePoint now) {
 void PeerLink::established(TimePoint now) {
   const std::uint64_t pid = session_.role() == peers::Role::kAccepting ? session_.hello().pid : 0;
   new_process_ = hub_.established(*this, *peer_, pid, now);
+  keeps_larger_ = new_process_;
   session_.request_lesson(now);
 }
 
@@ -128,9 +129,18 @@ void PeerLink::updated(std::uint32_t handle, const peers::Update& update, TimePo
     change.life = store::LifeKind::kRemaining;
     change.remaining = update.remaining;
   }
-  if (table.apply(input.plan, change, now) == store::Applied::kNoMemory) {
-    hub_.errors().record({Reason::kNoMemory, "no room for a new key: raise [agent] max-memory"},
-                         "table " + table.name(), now);
+  switch (table.apply(input.plan, change, now)) {
+    case store::Applied::kNoMemory:
+      hub_.errors().record({Reason::kNoMemory, "no room for a new key: raise [agent] max-memory"},
+                           "table " + table.name(), now);
+      break;
+    case store::Applied::kKept:
+      kept_larger_ = true;
+      break;
+    case store::Applied::kChanged:
+    case store::Applied::kRefreshed:
+    case store::Applied::kStale:
+      break;
   }
 }
 
@@ -145,7 +155,13 @@ void PeerLink::lesson_requested(TimePoint now) {
 
 void PeerLink::lesson_ended(bool complete, TimePoint now) {
   ask_again_.reset();
-  if (taught_) keeps_larger_ = taught_ = false;
+  if (taught_ || (complete && !lesson_due_ && !giving_lesson_)) {
+    keeps_larger_ = false;
+    // What it gave while its counters could still be those of a beginner: now that it has all it had, it
+    // means them.
+    if (!std::exchange(taught_, false) && kept_larger_) session_.request_lesson(now);
+    kept_larger_ = false;
+  }
   if (complete) {
     synchronised_ = true;
     // A process that took over at a reload may have been taught older copies of our totals meanwhile.

@@ -99,9 +99,10 @@ class PeerLink final : public Session, private peers::Handler {
   bool new_process_ = false;
   bool synchronised_ = false;
   bool giving_lesson_ = false;
-  /// From its request for a lesson until it has taken ours: its counters begin anew and are smaller than they
-  /// will be.
+  /// Of a new process until it has said all that it has, and from a request for a lesson until it has taken
+  /// ours: its counters may begin anew and be smaller than they will be.
   bool keeps_larger_ = false;
+  bool kept_larger_ = false;  ///< it has made a difference since
   bool taught_ =
       false;  ///< our lesson is given; the one asked for after it says what the instance made of it
   Restorer restorer_;

@@ -246,13 +246,13 @@ Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
   const EntryId entry = contribution.entry;
   if (fresh || differs) {
     mark_changed(entry);
-    return Applied::kChanged;
+    return kept ? Applied::kKept : Applied::kChanged;
   }
   const TimePoint published = published_end(entry);
   if (definition_.expire.count() != 0 && std::chrono::abs(end(entry) - published) > definition_.expire / 10) {
     mark_changed(entry);
   }
-  return Applied::kRefreshed;
+  return kept ? Applied::kKept : Applied::kRefreshed;
 }
 
 void Table::remove_contribution(ContributionId gone) {

@@ -74,6 +74,7 @@ struct Change {
 enum class Applied : std::uint8_t {
   kChanged,    ///< a value differs from before, or the contribution is new
   kRefreshed,  ///< only its life time or version does
+  kKept,       ///< a counter larger than the change's stays (`Change::keep_larger`)
   kStale,      ///< an older generation's; nothing was done
   kNoMemory,   ///< a new key for which there is no room
 };

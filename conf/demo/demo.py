@@ -306,6 +306,7 @@ def describe(view: View, client: str, data_type: str) -> str:
 
 
 def main() -> int:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     demo = Demo()
@@ -325,6 +326,8 @@ def main() -> int:
         print(f"the demo could not be shown: {error}\n{demo.logs()}", file=sys.stderr)
         return 1
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # an impatient second Ctrl-C must not leave half of it running
         demo.close()
     return 0
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import random
+import socket
 from pathlib import Path
 from typing import Any, Callable
 
@@ -41,8 +43,10 @@ ROWS = [
     Row("update_hot", "update, 1000 hot keys", "us CPU", "1x", "2x"),
     Row("update_two", "update, two origins, 1M keys each", "us CPU", beside="update_known"),
     Row("lesson", "entry of a lesson of 1M taken", "us CPU", "1.5x", "3x"),
-    Row("taught", "entry taught, 1M", "us CPU", "1x", "2x"),
+    Row("taught", "entry taught, 1M, as filled in", "us CPU", "1x", "2x"),
     Row("taught_wall", "... all of them, wall time", "s"),
+    Row("taught_mixed", "entry taught, 1M, all changed since", "us CPU", "1x", "2x"),
+    Row("taught_mixed_wall", "... all of them, wall time", "s"),
     Row("delay_p50", "change to arrival, idle, p50", "ms", speed=False),
     Row("delay_p99", "change to arrival, idle, p99", "ms", "under interval + 5 ms", speed=False),
     Row("delay0_p50", "... publish-interval 0, p50", "ms", "", "under 2 ms", beside="delay_p50", speed=False),
@@ -66,15 +70,45 @@ def _push(server: Server, sizes: Sizes, rounds: int = 1, names: str = "a") -> li
     return server.load(mode, names=names, settle_ms=sizes.settle_ms)["rounds"]
 
 
-def _updates_and_teaching(server: Server, sizes: Sizes) -> Figures:
-    """Peer `a` fills the table, says everything once more and leaves; then `b` comes, as a new instance would."""
+def _receive(server: Server, sizes: Sizes, drain: bool = False) -> dict[str, Any]:
+    """Peer `b` comes as a new instance would, and takes everything."""
+    count, tables = ("/http", "/http") if server.kind == HAPROXY else ("/http.total", "/http,/http.total")
+    mode = ["receive", "--count", count, "--entries", str(sizes.entries), *(["--drain"] if drain else [])]
+    return server.load(mode, names="b", tables=tables, settle_ms=sizes.settle_ms)["rounds"][0]
+
+
+def _teaching(server: Server, sizes: Sizes) -> Figures:
+    _push(server, sizes)
+    taught = _receive(server, sizes)
+    return {"taught": taught["us_per_update"], "taught_wall": taught["wall_seconds"]}
+
+
+def _updates(server: Server, sizes: Sizes) -> Figures:
+    """Peer `a` fills the table and says everything once more in another order; then it is taught in that order."""
     new, known = _push(server, sizes, rounds=2)
-    taught = server.load(["receive", "--count", "/http" if server.kind == HAPROXY else "/http.total", "--entries",
-                          str(sizes.entries)], names="b",
-                         tables="/http" if server.kind == HAPROXY else "/http,/http.total", settle_ms=sizes.settle_ms)
+    if server.kind == HAPROXY:
+        _change_all(server, sizes)
+    taught = _receive(server, sizes)
     return {"update_new": new["us_per_update"], "update_known": known["us_per_update"],
-            "memory_one": _growth(new, sizes.entries), "taught": taught["rounds"][0]["us_per_update"],
-            "taught_wall": taught["rounds"][0]["wall_seconds"]}
+            "memory_one": _growth(new, sizes.entries), "taught_mixed": taught["us_per_update"],
+            "taught_mixed_wall": taught["wall_seconds"]}
+
+
+def _change_all(server: Server, sizes: Sizes) -> None:
+    """HAProxy teaches in the order of its own changes, whatever order peers repeat theirs in."""
+    assert server.instance is not None
+    order = list(range(sizes.entries))
+    random.Random(1).shuffle(order)
+    server.instance.fill("mesh/http", ((_address(index), {"gpc0": 1}) for index in order))
+    # Else it would push these changes beside the lesson that is measured.
+    _receive(server, sizes, drain=True)
+
+
+def _address(index: int) -> str:
+    """The key of that number, as peers_load makes it."""
+    index = (index ^ index >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+    index = (index ^ index >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+    return socket.inet_ntoa((index ^ index >> 16).to_bytes(4, "big"))
 
 
 def _hot(server: Server, sizes: Sizes) -> Figures:
@@ -128,8 +162,10 @@ def _delay_steps(interval: str, mark: str) -> list[Step]:
 
 # What is compared follows on each other.
 STEPS = [
-    Step("updates and teaching", HAPROXY, _updates_and_teaching),
-    Step("updates and teaching", STICKMESH, _updates_and_teaching),
+    Step("updates", HAPROXY, _updates),
+    Step("updates", STICKMESH, _updates),
+    Step("teaching", HAPROXY, _teaching),
+    Step("teaching", STICKMESH, _teaching),
     Step("hot keys", HAPROXY, _hot),
     Step("hot keys", STICKMESH, _hot),
     Step("lesson", HAPROXY, _lesson),

@@ -37,11 +37,11 @@ AFTER_HELLO: dict[str, tuple[bytes, set[str]]] = {
     "an error message: protocol": (bytes([1, 0]), {"peer-reported-error"}),
     "an error message: size": (bytes([1, 1]), {"peer-reported-error"}),
     "a message length that overflows": (bytes([10, 0x80]) + OVERFLOW, {"varint-overflow", "message-too-long"}),
-    "a message length of 2^64-1": (bytes([10, 0x80]) + HUGE, {"message-too-long", "value-out-of-range"}),
+    "a message length of 2^64-1": (bytes([10, 0x80]) + HUGE, {"message-too-long", "varint-overflow"}),
     "a message length of 2^32": (bytes([10, 0x80]) + V(2**32), {"message-too-long", "value-out-of-range"}),
     "a message length of 1 GiB": (bytes([10, 0x80]) + V(2**30), {"message-too-long"}),
     "a length that never ends": (bytes([10, 0x80]) + b"\xff" * 64, {"varint-overflow", "message-too-long"}),
-    "an unknown class with a huge length": (bytes([77, 0x80]) + HUGE, {"message-too-long", "value-out-of-range"}),
+    "an unknown class with a huge length": (bytes([77, 0x80]) + HUGE, {"message-too-long", "varint-overflow"}),
     "a definition of length 0": (define(b""), {"truncated", "bad-definition"}),
     "a definition with a name of length 0": (define(V(1) + V(0) + V(6) + V(65) + BITS + V(1000) + RATE_PARAM),
                                              {"bad-definition"}),
@@ -110,7 +110,8 @@ BAD_HELLOS: dict[str, tuple[bytes, set[str]]] = {
     "an empty name": (b"HAProxyS 2.1\nagent-1\n 1 1\n", {"bad-hello", "unknown-peer"}),
     "a line that never ends": (b"A" * 100_000, {"bad-hello"}),
     "binary": (bytes(range(256)) * 8, {"bad-hello"}),
-    "TLS": (bytes.fromhex("16030100c8010000c40303") + b"\0" * 200, {"bad-hello"}),
+    # No line ends in it: a short one may also be waited for until the handshake's time is over.
+    "TLS": (bytes.fromhex("16030100c8010000c40303") + b"\0" * 200, {"bad-hello", "handshake-timeout"}),
     "unknown peer": (wire.hello("agent-1", "stranger"), {"unknown-peer"}),
     "another name for the agent": (wire.hello("agent-2", "evil"), {"wrong-peer-name"}),
     "the agent's own name": (wire.hello("agent-1", "agent-1"), {"own-name"}),
@@ -150,9 +151,9 @@ class BadInputTest(MeshTest):
             before = self.daemon.errors()
             start = time.monotonic()
             try:
-                answer = peer.raw_exchange(self.port, hello + data, timeout=4.0)
+                answer = peer.raw_exchange(self.port, hello + data, timeout=8.0)
             except TimeoutError:
-                wrong.append(f"{what}: the session was not ended within 4 s")
+                wrong.append(f"{what}: the session was not ended within 8 s")
                 continue
             if not answer.startswith(status) or (not status and answer):
                 wrong.append(f"{what}: answered with {answer[:20]!r}")

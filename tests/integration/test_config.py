@@ -152,8 +152,10 @@ class CheckTest(MeshTest):
 
     def test_what_is_not_built_yet_is_logged_once(self) -> None:
         daemon = self.start_agent(AgentConfig(extra=NOT_BUILT_YET.replace('[status]\ntable = "stickmesh"', "")))
-        lines = [line for line in daemon.log().splitlines() if "not in this build" in line]
-        wait.holds(lambda: len([line for line in daemon.log().splitlines() if "not in this build" in line]),
-                   lambda count: count == len(lines), seconds=1.0)
-        self.assertTrue(lines, daemon.log())
-        self.assertEqual(len(lines), len(set(lines)))
+
+        def lines() -> list[str]:
+            return [line for line in daemon.log().splitlines() if "not in this build" in line]
+        for part in ("limit", "redis"):
+            self.assertEqual(sum(f" {part}: " in line for line in lines()), 1, daemon.log())
+        count = len(lines())
+        wait.holds(lambda: len(lines()), lambda now: now == count, seconds=1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 
 from support import http_client, wait
+from support.agent import sanitized
 from support.case import MeshTest
 
 SHORT = "type string len 64 size 10k expire 3s store http_req_cnt,http_req_rate(10s)"
@@ -71,7 +72,25 @@ class ExpiryTest(MeshTest):
         wait.until(total_of_lb2, what="lb1's contribution expired", timeout=12, interval=0.4)
 
 
-class TableFullTest(MeshTest):
+class FullTest(MeshTest):
+    def test_max_memory_bounds_the_agent(self) -> None:
+        """Far more keys than fit: the oldest go and are counted, the newest have their totals."""
+        daemon = self.mesh(["lb1"], tables={"t": "type string len 32 size 300k expire 10m store gpc0"},
+                           agent={"agent_section": 'max-memory = "8MiB"'})
+        assert daemon.process is not None
+        before = daemon.process.resident_kib()
+        self.instances["lb1"].fill("mesh/t", ((f"k{n}", {"gpc0": n + 1}) for n in range(150_000)))
+        wait.until(lambda: daemon.value("t.total", "k149999", "gpc0"), lambda value: value == 150_000,
+                   what="the newest key")
+        row = next(row for row in daemon.tables() if row["name"] == "t")
+        self.assertGreater(int(row["purged"]), 0)
+        self.assertLess(int(row["entries"]), 150_000)
+        self.assertIn("purging", daemon.ask("show tables"))
+        grown = daemon.process.resident_kib() - before
+        print(f"{row['entries']} entries kept, {row['purged']} purged, the agent grew by {grown} KiB")
+        if not sanitized():
+            self.assertLess(grown, 16 * 1024)
+
     def test_the_oldest_goes_when_a_table_is_full(self) -> None:
         """A table is as large at the agent as the instances' own; what is dropped is dropped there as well."""
         self.mesh(["lb1"], tables={"t": "type string len 32 size 1k expire 10m store gpc0"})

@@ -77,6 +77,19 @@ class CutTest(MeshTest):
         relay.thaw()
         self.wait_total("joe", "http_req_cnt", 5, timeout=25)
 
+    def test_an_agent_that_stood_still_goes_on(self) -> None:
+        """A stopped agent loses its sessions, since HAProxy waits 5 s for a sign of life; then all is as before."""
+        daemon, _ = self.start()
+        self.instances["lb2"].set("mesh/http", "joe", http_req_cnt=5)
+        self.wait_total("joe", "http_req_cnt", 5)
+        assert daemon.process is not None
+        daemon.process.freeze()
+        wait.until(lambda: [instance.peer_state("agent-1") for instance in self.instances.values()],
+                   lambda states: "ESTA" not in states, timeout=15, what="both instances gave it up")
+        self.instances["lb1"].set("mesh/http", "joe", http_req_cnt=7)
+        daemon.process.thaw()
+        self.wait_total("joe", "http_req_cnt", 12, timeout=20)
+
 
 def mismatches(table: dict[str, dict[str, int | str]], expected: dict[str, int]) -> int:
     return sum(table.get(key, {}).get("http_req_cnt") != value for key, value in expected.items())

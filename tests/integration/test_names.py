@@ -38,7 +38,7 @@ class WrongNameTest(MeshTest):
         self.add_instance("lb1", free_port(), agent_name="agent-x")
         daemon = self.start_agent(AgentConfig(peers=[PeerConfig("lb1", self.layouts["lb1"].peers_port)]))
         self.told(daemon, "refused-by-peer", "agent-1", "504")
-        self.assertRegex(daemon.log(), r"server agent-1|server \"?agent-1")
+        self.assertRegex(daemon.log(), "peers section")
 
     def test_the_instance_calls_the_agent_by_another_name(self) -> None:
         port = free_port()

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 from support import haproxy, http_client, wait, wire
@@ -91,9 +92,9 @@ class CounterTypesTest(MeshTest):
         self.both("type string len 16 size 1k expire 10m store bytes_in_cnt")
         values = [0, 1, 239, 240, 2287, 2288, 264431, 264432, 33818863, 33818864, 2**31, 2**32 - 1, 2**32, 4328786159,
                   4328786160, 2**53, 2**63 - 1]
-        self.instances["lb1"].fill("mesh/t", ((f"k{value}", {"bytes_in_cnt": value}) for value in values))
+        self.instances["lb1"].fill("mesh/t", ((f"{value:x}", {"bytes_in_cnt": value}) for value in values))
         for value in values:
-            self.wait_total(f"k{value}", "bytes_in_cnt", value, "lb2", table="mesh/t.total")
+            self.wait_total(f"{value:x}", "bytes_in_cnt", value, "lb2", table="mesh/t.total")
 
     def test_gpt0_is_the_newest_change(self) -> None:
         self.both("type string len 16 size 1k expire 10m store gpt0,gpc0")
@@ -252,6 +253,20 @@ class KeyTypesTest(MeshTest):
 
     def test_string(self) -> None:
         self.check("string len 40", ["a", "joe@example.org", "x" * 40, "/a/b?c=d&e=%20"])
+
+    def test_string_with_characters_that_are_shown_escaped(self) -> None:
+        """Spaces, quotes, backslashes and bytes above 127 come through headers; both programs show them the same way."""
+        daemon = self.mesh(["lb1", "lb2"])
+        keys = ["a b", "a=b\\c", 'say "hi"', "na\u00efve", "semi;colon", "tab\tbed"]
+        for layout in self.layouts.values():
+            for key in keys:
+                http_client.send(layout.http_port, key, 2)
+        for instance in self.instances.values():
+            wait.until(lambda: [instance.table("mesh/http.total").get(key, {}).get("http_req_cnt") for key in
+                                instance.table("mesh/http")], lambda counts: counts == [4] * len(keys), what="all totals")
+        shown = [sorted(re.findall("key=(.*) use=", text)) for text in
+                 (daemon.ask("show table http.total"), self.instances["lb1"].cli("show table mesh/http.total"))]
+        self.assertEqual(shown[0], shown[1])
 
     def test_string_of_default_length(self) -> None:
         self.check("string", ["a", "x" * 31])

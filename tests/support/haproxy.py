@@ -65,8 +65,18 @@ def parse_table(text: str) -> Table:
         entry: Entry = {"exp": int(found[2])}
         for name, value in re.findall(r"(\w+)(?:\(\d+\))?=(\S*)", found[3]):
             entry[name] = int(value) if re.fullmatch(r"-?\d+", value) else value
-        table[found[1]] = entry
+        table[unescape(found[1]) if "\\" in found[1] else found[1]] = entry
     return table
+
+
+def unescape(text: str) -> str:
+    """A key as it is, from how HAProxy prints it: `a\\=b`, `\\x07`, `\\n`."""
+    letters = {"n": "\n", "r": "\r", "t": "\t", "e": "\x1b"}
+
+    def plain(found: re.Match[str]) -> str:
+        code = found[1]
+        return chr(int(code[1:], 16)) if len(code) == 3 else letters.get(code, code)
+    return re.sub(r"\\(x[0-9a-fA-F]{2}|.)", plain, text)
 
 
 def parse_used(text: str) -> int:

@@ -22,6 +22,7 @@ std::unique_ptr<Run> make_lesson(Target target, std::uint32_t entries);
 struct ReceiveOptions {
   std::string table;          ///< of the server, on the wire, whose entries are counted
   std::uint32_t entries = 0;  ///< as many different keys end the run, at the end of the lesson or behind it
+  bool drain = false;         ///< stay until nothing more comes
 };
 /// The first peer asks for a lesson.
 std::unique_ptr<Run> make_receive(Target target, const ReceiveOptions& options);

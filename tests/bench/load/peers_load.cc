@@ -85,6 +85,7 @@ void add_modes(CLI::App& cli, Arguments& arguments) {
   receive->add_option("--entries", arguments.receive.entries, "different keys to wait for")
       ->required()
       ->check(number);
+  receive->add_flag("--drain", arguments.receive.drain, "stay until nothing more comes");
 
   CLI::App* latency = cli.add_subcommand("latency", "from a change to its arrival at the last peer");
   latency->add_option("--count", arguments.latency.table, "table of the server, on the wire")->required();

@@ -45,7 +45,14 @@ class Receive final : public Run {
   void check() {
     if (ended_ || !lesson_taken_ || entries_ < options_.entries) return;
     ended_ = true;
-    measurement_.stop([this] { done(); });
+    settle();
+  }
+
+  void settle() {
+    measurement_.stop([this, before = updates_] {
+      if (options_.drain && updates_ != before) return settle();
+      done();
+    });
   }
 
   std::string report() const override {

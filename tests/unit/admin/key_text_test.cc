@@ -32,7 +32,7 @@ INSTANTIATE_TEST_SUITE_P(Types, KeyTextTest,
                                            Case{KeyType::kIpv6, 16, "2001:db8::1"},
                                            Case{KeyType::kInteger, 4, "4294967295"},
                                            Case{KeyType::kString, 33, "plain"},
-                                           Case{KeyType::kString, 33, "a\\ b\\\\c\\=d\\x07\\xff"},
+                                           Case{KeyType::kString, 33, "a\\ b\\\\c\\=d\\x07\\xFF\\t\\e"},
                                            Case{KeyType::kBinary, 4, "00FF10A0"}));
 
 TEST(KeyTextTest, BinaryKeysArePaddedAsHAProxyPadsThem) {

@@ -27,8 +27,8 @@ struct Received {
 class Instance final : public peers::Handler {
  public:
   Instance(Hub& hub, const std::string& name, std::uint64_t pid, TimePoint now,
-           const std::string& calls = "agent-1")
-      : hub_(hub) {
+           const std::string& calls = "agent-1", bool complete = true)
+      : lesson_complete(complete), hub_(hub) {
     peers::Options options;
     options.role = peers::Role::kDialling;
     options.local_name = name;
@@ -88,7 +88,7 @@ class Instance final : public peers::Handler {
   int lessons_asked = 0;
   int lessons_ended = 0;
   bool answers_lessons = true;
-  bool lesson_complete = true;
+  bool lesson_complete;
   /// Called before a lesson that was asked for is ended.
   std::function<void()> teach = [] {};
 

@@ -127,6 +127,24 @@ TEST(LessonTest, AnInstanceThatLostItsTablesGetsItsOwnLargerCountersBack) {
   EXPECT_EQ(count("joe"), 3U) << "from then on what it says is taken, smaller or not";
 }
 
+TEST(LessonTest, ANewProcessIsBelievedOnceItsLessonIsComplete) {
+  Agent agent;
+  {
+    Instance before(agent.hub, "lb1", 10, kStart);
+    before.push(1, kInput, "joe", 1, {30});
+    before.exchange(kStart);
+  }
+  const store::Table& table = *agent.registry.find("http")->table;
+  const auto sum = [&] { return table.sum(table.find(as_bytes("joe")), table.layout().columns()[0], 0).low; };
+  Instance after(agent.hub, "lb1", 11, kStart + seconds(1), "agent-1", /*complete=*/false);
+  after.teach = [&] { after.push(1, kInput, "joe", 1, {2}, seconds(500)); };
+  after.exchange(kStart + milliseconds(2001));
+  EXPECT_EQ(sum(), 30U) << "it may still be learning";
+  after.lesson_complete = true;
+  after.exchange(kStart + milliseconds(3002));
+  EXPECT_EQ(sum(), 2U) << "it has all it will have";
+}
+
 TEST(LessonTest, ARequestBeginsAGeneration) {
   Agent agent;
   Instance lb1(agent.hub, "lb1", 10, kStart);
