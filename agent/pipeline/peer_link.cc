@@ -247,6 +247,8 @@ bool PeerLink::send(Subscription& subscription, TimePoint now) {
   bool selected = false;
   for (std::size_t at = feed.after(subscription.cursor); at < feed.size(); ++at) {
     if (session_.pending().size() >= kHighWater) return false;
+    subscription.record->table->prefetch_ahead(at, feed.size(),
+                                               [&](std::size_t position) { return feed.at(position).entry; });
     subscription.cursor = feed.at(at).sequence;
     const Bytes message = output.encode(*subscription.shape, feed.at(at), now);
     if (message.empty()) continue;

@@ -166,7 +166,9 @@ class Table {
   template <typename Publish>
   void take_changed(Publish&& publish) {
     // An entry that has gone may be in the list, and its id in it twice when it was used again.
-    for (const EntryId entry : changed_) {
+    for (std::size_t at = 0; at < changed_.size(); ++at) {
+      prefetch_ahead(at, changed_.size(), [this](std::size_t index) { return changed_[index]; });
+      const EntryId entry = changed_[at];
       Entry& taken = entry_head(entry);
       if (!taken.used || !taken.changed) continue;
       taken.changed = false;
@@ -175,6 +177,16 @@ class Table {
     changed_.clear();
   }
   void mark_changed(EntryId entry);
+  /// For a walk in an order of its own, at position |at| of |size|: has the processor fetch the rows of the
+  /// entries |entry_at|(position) that come next, since each is several dependent reads of memory away.
+  template <typename EntryAt>
+  void prefetch_ahead(std::size_t at, std::size_t size, EntryAt&& entry_at) const {
+    if (at + 24 < size) __builtin_prefetch(entries_.row(entry_at(at + 24)));
+    if (at + 12 >= size) return;
+    // Ids of entries that have gone meanwhile are valid rows all the same, whose first word links free ones.
+    const Entry& soon = entry_head(entry_at(at + 12));
+    if (soon.used && soon.first != kNone) __builtin_prefetch(contributions_.row(soon.first));
+  }
   /// Marks every entry to which an origin contributes that type with a value other than 0: its presence has
   /// changed.
   void mark_present_sums(OriginId origin);
