@@ -51,11 +51,12 @@ class Instance final : public peers::Handler {
       if (agent_ && agent_->close_reason()) cut(now, *agent_->close_reason());
     }
   }
-  void cut(TimePoint now, const Error& why = {Reason::kConnectionLost, "cut by the test"}) {
+  /// |why| is a copy: the session that it may come from goes.
+  void cut(TimePoint now, Error why = {Reason::kConnectionLost, "cut by the test"}) {
     if (!agent_) return;
     agent_->closed(why, now);
     agent_.reset();
-    end_ = why;
+    end_ = std::move(why);
   }
 
   bool up() const { return agent_ != nullptr && established_; }
