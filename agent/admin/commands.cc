@@ -17,7 +17,10 @@ constexpr std::string_view kHelp =
     "                                                entries; OP is eq, ne, lt, le, gt or ge\n"
     "show errors                                     refusals by reason, and the newest of them\n"
     "set table NAME key K [expire TIME] data.TYPE V ...\n"
-    "                                                this agent's own contribution to an entry\n";
+    "                                                this agent's own contribution to an entry\n"
+    "clear table NAME [key K]                        counts from 0 again, at every instance\n"
+    "set peer NAME maint|ready                       takes an instance out of the expected ones, or back in\n"
+    "forget peer NAME                                drops an instance that is away and not in the config\n";
 
 class TextAnswer final : public Answer {
  public:
@@ -77,9 +80,16 @@ std::unique_ptr<Answer> Commands::run(std::string_view line, TimePoint now) {
   }
   if (is("show", "table")) return show_table(words, now);
   if (is("set", "table")) return set_table(words, now);
-  const Error error{Reason::kBadCommand,
-                    fmt::format("'{}' is no command of this version; 'help' lists them", line)};
-  hub_.errors().record(error, "runtime command", now);
+  if (is("clear", "table")) return clear_table(words, now);
+  if (is("set", "peer")) return set_peer(words, now);
+  if (is("forget", "peer")) return forget_peer(words, now);
+  return refused(
+      "runtime command",
+      {Reason::kBadCommand, fmt::format("'{}' is no command of this version; 'help' lists them", line)}, now);
+}
+
+std::unique_ptr<Answer> Commands::refused(std::string_view command, const Error& error, TimePoint now) {
+  hub_.errors().record(error, std::string(command), now);
   return error_answer(error);
 }
 

@@ -29,6 +29,11 @@ class Commands final : public CommandHandler {
   std::string show_errors() const;
   std::unique_ptr<Answer> show_table(const Words& words, TimePoint now);
   std::unique_ptr<Answer> set_table(const Words& words, TimePoint now);
+  std::unique_ptr<Answer> clear_table(const Words& words, TimePoint now);
+  std::unique_ptr<Answer> set_peer(const Words& words, TimePoint now);
+  std::unique_ptr<Answer> forget_peer(const Words& words, TimePoint now);
+  /// Counts the refusal of a command and says it.
+  std::unique_ptr<Answer> refused(std::string_view command, const Error& error, TimePoint now);
   /// By its own name, or by that of its total.
   pipeline::TableRecord* find_table(std::string_view name) const;
 

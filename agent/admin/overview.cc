@@ -27,6 +27,10 @@ std::string cell(std::string_view text) {
   return out;
 }
 
+std::string_view expected_words(const pipeline::Peer& peer) {
+  return peer.maintenance ? "maint (runtime)" : peer.configured ? "yes" : "until forgotten";
+}
+
 std::string_view state_words(const pipeline::Peer& peer) {
   if (peer.link == nullptr) return peer.last_seen == TimePoint{} ? "never connected" : "away";
   if (peer.link->synchronised()) return "synchronised";
@@ -62,6 +66,9 @@ std::string Commands::show_info(TimePoint now) const {
   line("Uptime_sec", (now - started_).count() / 1000);
   line("Config", hub_.setup().config_file);
   line("Sessions", sessions);
+  const pipeline::Hub::Attendance here = hub_.attendance(now);
+  line("Expected_origins", here.expected);
+  line("Present_origins", here.present);
   line("Origins", registry.origins().size());
   line("Tables", registry.tables().size());
   line("Entries", entries);
@@ -76,32 +83,31 @@ std::string Commands::show_info(TimePoint now) const {
 std::string Commands::show_peers(TimePoint now) const {
   std::string out =
       "# "
-      "name\tkind\tdirection\tstate\tpid\taddress\tinputs\toutputs\tupdates_in\tupdates_out\tbacklog\theard_"
+      "name\tkind\texpected\tdirection\tstate\tpid\taddress\tinputs\toutputs\tupdates_in\tupdates_"
+      "out\tbacklog\theard_"
       "s\tsessions\tnote\n";
   const auto put = std::back_inserter(out);
   for (const pipeline::Peer& peer : hub_.peers()) {
     const std::string_view kind = peer.setup.kind == pipeline::PeerKind::kAgent ? "agent" : "haproxy";
     if (peer.link == nullptr) {
-      fmt::format_to(put, "{}\t{}\t-\t{}\t{}\t{}\t0\t0\t0\t0\t0\t{}\t{}\t{}\n", cell(peer.setup.name), kind,
-                     state_words(peer), peer.pid, or_dash(peer.setup.address),
+      fmt::format_to(put, "{}\t{}\t{}\t-\t{}\t{}\t{}\t0\t0\t0\t0\t0\t{}\t{}\t{}\n", cell(peer.setup.name),
+                     kind, expected_words(peer), state_words(peer), peer.pid, or_dash(peer.setup.address),
                      seconds_ago(peer.last_seen, now), peer.sessions, cell(peer.note));
       continue;
     }
     const pipeline::PeerLink& link = *peer.link;
     const peers::Traffic& traffic = link.session().traffic();
-    std::uint64_t backlog = 0;
-    for (const auto& subscription : link.subscriptions()) {
-      const store::ChangeFeed& feed = subscription.record->output->feed();
-      backlog += feed.size() - feed.after(subscription.cursor);
-    }
-    fmt::format_to(put, "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", cell(peer.setup.name),
-                   kind, link.session().role() == peers::Role::kDialling ? "out" : "in", state_words(peer),
-                   peer.pid, link.source().text, link.inputs().size(), link.subscriptions().size(),
-                   traffic.updates_in, traffic.updates_out, backlog, seconds_ago(traffic.last_received, now),
-                   peer.sessions, cell(peer.note));
+    const std::string problems = link.problems();
+    const std::string note = peer.note + (peer.note.empty() || problems.empty() ? "" : "; ") + problems;
+    fmt::format_to(put, "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", cell(peer.setup.name),
+                   kind, expected_words(peer), link.session().role() == peers::Role::kDialling ? "out" : "in",
+                   state_words(peer), peer.pid, link.source().text, link.inputs().size(),
+                   link.subscriptions().all().size(), traffic.updates_in, traffic.updates_out,
+                   link.subscriptions().backlog(), seconds_ago(traffic.last_received, now), peer.sessions,
+                   cell(note));
   }
   for (const pipeline::Stranger& stranger : hub_.strangers()) {
-    fmt::format_to(put, "{}\t-\tin\trefused\t0\t{}\t0\t0\t0\t0\t0\t{}\t{}\t{}\n", cell(stranger.name),
+    fmt::format_to(put, "{}\t-\t-\tin\trefused\t0\t{}\t0\t0\t0\t0\t0\t{}\t{}\t{}\n", cell(stranger.name),
                    stranger.source, seconds_ago(stranger.last, now), stranger.tries, cell(stranger.note));
   }
   return out;

@@ -133,7 +133,7 @@ class Rows final : public Answer {
     return entry;
   }
   bool wanted(EntryId entry, TimePoint now) {
-    if (table_.end(entry) <= now) return false;
+    if (table_.end(entry) <= now || table_.cleared(entry)) return false;
     return std::all_of(request_.filters.begin(), request_.filters.end(), [&](const Filter& filter) {
       const auto number = text_.number(entry, filter.value, now);
       return number && filter.holds(*number);
@@ -176,9 +176,11 @@ Result<Assignment> parse_assignment(const store::Table& table, std::string_view 
   return Assignment{*value, *number, {}};
 }
 
-/// The agent's own contribution with the assignments put in: what it said before of other values stays.
-void write_own(pipeline::Hub& hub, store::Table& table, Bytes key, const std::vector<Assignment>& assignments,
-               std::optional<Duration> life, TimePoint now) {
+/// The agent's own contribution with the assignments put in: what it said before of other values stays. False
+/// when there is no room for the key.
+bool write_own(pipeline::Hub& hub, pipeline::TableRecord& record, Bytes key,
+               const std::vector<Assignment>& assignments, std::optional<Duration> life, TimePoint now) {
+  store::Table& table = *record.table;
   const EntryId entry = table.find(key);
   const store::ContributionId own = entry == kNone ? kNone : table.find(entry, hub.own_origin());
   store::Plan plan;
@@ -218,23 +220,23 @@ void write_own(pipeline::Hub& hub, store::Table& table, Bytes key, const std::ve
       }
     }
   }
+  if (record.replicated) plan.types = ~0U;
   store::Change change{
-      hub.own_origin(), {1, hub.next_update_id()}, key, cells, text, store::LifeKind::kAnew, {}};
+      hub.own_origin(), hub.next_version(record), key, cells, text, store::LifeKind::kAnew, {}};
   if (life) {
     change.life = store::LifeKind::kRemaining;
     change.remaining = *life;
   }
-  table.apply(plan, change, now);
+  const bool written = table.apply(plan, change, now) != store::Applied::kNoMemory;
+  if (written && record.replicated) table.set_writer(table.first(table.find(key)), store::kNobody);
   hub.wake();
+  return written;
 }
 
 }  // namespace
 
 std::unique_ptr<Answer> Commands::show_table(const Words& words, TimePoint now) {
-  const auto refused = [&](const Error& error) {
-    hub_.errors().record(error, "show table", now);
-    return error_answer(error);
-  };
+  const auto refused = [&](const Error& error) { return this->refused("show table", error, now); };
   if (words.size() < 3) {
     return refused({Reason::kBadCommand, "which table? 'show tables' lists them"});
   }
@@ -249,10 +251,7 @@ std::unique_ptr<Answer> Commands::show_table(const Words& words, TimePoint now) 
 }
 
 std::unique_ptr<Answer> Commands::set_table(const Words& words, TimePoint now) {
-  const auto refused = [&](const Error& error) {
-    hub_.errors().record(error, "set table", now);
-    return error_answer(error);
-  };
+  const auto refused = [&](const Error& error) { return this->refused("set table", error, now); };
   if (words.size() < 7 || words[3] != "key") {
     return refused({Reason::kBadCommand, "set table NAME key K [expire TIME] data.TYPE V ..."});
   }
@@ -288,7 +287,9 @@ std::unique_ptr<Answer> Commands::set_table(const Words& words, TimePoint now) {
     assignments.push_back(std::move(*assignment));
   }
   if (assignments.empty()) return refused({Reason::kBadCommand, "nothing to set: data.TYPE V is missing"});
-  write_own(hub_, table, *key, assignments, life, now);
+  if (!write_own(hub_, *record, *key, assignments, life, now)) {
+    return refused({Reason::kNoMemory, "no room for a new key: raise [agent] max-memory"});
+  }
   return text_answer("done\n");
 }
 

@@ -32,6 +32,8 @@ constexpr std::array<std::string_view, kReasonCount> kNames = {
     "too-many-tables",
     "too-many-origins",
     "definition-mismatch",
+    "table-full",
+    "suspected-mixing",
     "no-memory",
     "connect-failed",
     "connection-lost",

@@ -34,6 +34,8 @@ enum class Reason : std::uint8_t {
   kTooManyTables,       ///< more tables than `max-tables`
   kTooManyOrigins,      ///< more origins than `max-origins`
   kDefinitionMismatch,  ///< two origins define one table differently
+  kTableFull,           ///< an instance's table of totals has no room for all keys
+  kSuspectedMixing,     ///< two origins have equal counters on many keys
   kNoMemory,            ///< `max-memory` leaves no room
   kConnectFailed,       ///< the connection could not be made
   kConnectionLost,      ///< the connection was closed or reset

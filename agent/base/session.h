@@ -37,6 +37,8 @@ class Session {
   /// The connection sets this. A session calls it when bytes became pending, when `deadline()` moved or when
   /// it wants to be closed (`close_reason`) outside the calls above.
   void set_wakeup(std::function<void()> wakeup) { wakeup_ = std::move(wakeup); }
+  /// The connection sets this too: how many bytes have arrived and were not handed in yet.
+  void set_unread(std::function<std::size_t()> unread) { unread_ = std::move(unread); }
   /// Set when the session is over for a reason of its own: write what is pending, then close.
   virtual const std::optional<Error>& close_reason() const = 0;
 
@@ -44,9 +46,11 @@ class Session {
   void wake() const {
     if (wakeup_) wakeup_();
   }
+  std::size_t unread() const { return unread_ ? unread_() : 0; }
 
  private:
   std::function<void()> wakeup_;
+  std::function<std::size_t()> unread_;
 };
 
 }  // namespace stickmesh

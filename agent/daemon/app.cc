@@ -7,6 +7,7 @@
 #include <random>
 
 #include "agent/base/log.h"
+#include "agent/config/runtime_file.h"
 #include "agent/daemon/source.h"
 #include "agent/daemon/wiring.h"
 #include "agent/net/systemd.h"
@@ -57,6 +58,7 @@ Result<void> App::start() {
   for (const config::Table& table : config_.table) {
     registry_.declare(table.definition, static_cast<std::size_t>(table.size), loop_.now());
   }
+  if (auto restored = restore_runtime(); !restored) return restored;
   if (auto listening = listen_for_commands(); !listening) return listening;
   if (auto listening = listen_for_peers(); !listening) return listening;
   if (auto dialling = start_diallers(); !dialling) return dialling;
@@ -70,6 +72,26 @@ Result<void> App::start() {
   });
   signals_.emplace_back(loop_, SIGUSR2,
                         [] { log::warning("SIGUSR2: the soft restart is not in this build"); });
+  return {};
+}
+
+Result<void> App::restore_runtime() {
+  const std::string path = config::runtime_path(config_.agent.state_dir);
+  const auto runtime = config::load_runtime(path);
+  if (!runtime) return tl::unexpected(runtime.error());
+  for (const std::string& name : runtime->maintenance) {
+    if (auto set = hub_.set_maintenance(name, true); !set)
+      log::notice("{}: {}", path, to_string(set.error()));
+  }
+  hub_.on_runtime_changed([this, path] {
+    config::Runtime changed;
+    for (const pipeline::Peer& peer : hub_.peers()) {
+      if (peer.maintenance) changed.maintenance.push_back(peer.setup.name);
+    }
+    if (auto saved = config::save_runtime(path, changed); !saved) {
+      errors_.record(saved.error(), "what was changed at run time is lost at a restart", loop_.now());
+    }
+  });
   return {};
 }
 

@@ -31,6 +31,7 @@ class App {
   void run();
 
  private:
+  Result<void> restore_runtime();
   Result<void> listen_for_peers();
   Result<void> listen_for_commands();
   Result<void> start_diallers();

@@ -16,9 +16,10 @@ pipeline::Rules rules_of(const config::Config& config) {
                           config::merges_of(rule),
                           {rule.copy.begin(), rule.copy.end()}});
   }
-  std::vector<std::string> reserved = {std::string(config::kLimitsTable)};
-  if (!config.status.table.empty()) reserved.push_back(config.status.table);
-  return {std::move(aggregates), std::move(reserved)};
+  std::vector<pipeline::Pattern> replicated;
+  for (const config::Replicate& rule : config.replicate) replicated.emplace_back(rule.tables);
+  return {
+      std::move(aggregates), {config.status.table, std::string(config::kLimitsTable)}, std::move(replicated)};
 }
 
 pipeline::HubSetup hub_setup_of(const config::Config& config, std::string config_file) {
@@ -29,6 +30,7 @@ pipeline::HubSetup hub_setup_of(const config::Config& config, std::string config
   setup.accept_unknown = config.peers.accept_unknown;
   setup.max_tables = config.peers.max_tables;
   setup.away_after = config.peers.away_after;
+  setup.forget_after = config.peers.forget_after;
   setup.publish_interval = config.peers.publish_interval;
   setup.allowed_from = [&networks = config.peers.allow_from](const pipeline::Source& source) {
     return std::any_of(networks.begin(), networks.end(), [&](const config::Cidr& network) {

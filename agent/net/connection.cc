@@ -1,6 +1,7 @@
 #include "agent/net/connection.h"
 
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -48,6 +49,10 @@ Connection::Connection(Loop& loop, UniqueFd socket, const SocketAddress& peer,
   if (peer_.is_ip()) ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   session_->set_wakeup([this] {
     if (!in_call_ && socket_) flush_.schedule();
+  });
+  session_->set_unread([this] {
+    int size = 0;
+    return socket_ && ::ioctl(socket_.get(), FIONREAD, &size) == 0 ? static_cast<std::size_t>(size) : 0;
   });
   flush_.schedule();
 }
@@ -174,6 +179,7 @@ void Connection::finish(const Error& why) {
 
 void Connection::tell_session(const Error& why) {
   session_->set_wakeup({});
+  session_->set_unread({});
   guarded("the end of a session", [&] { session_->closed(why, loop_.now()); });
 }
 

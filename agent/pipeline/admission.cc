@@ -11,7 +11,7 @@ namespace {
 // HAProxy speaks every 3 s when idle: a session that was heard of within this time is alive.
 constexpr Duration kAlive{4000};
 constexpr Duration kTakeoverWindow{30000};
-constexpr std::size_t kTakeovers = 3;
+constexpr std::ptrdiff_t kTakeovers = 3;
 constexpr std::size_t kStrangersKept = 16;
 
 }  // namespace
@@ -112,14 +112,18 @@ Result<void> Hub::admit_beside(PeerLink& link, Peer& peer, const peers::Hello& h
         "this listener? Each needs a listener of its own",
         hello.pid, peer.setup.name));
   }
-  while (!peer.takeovers.empty() && now - peer.takeovers.front() > kTakeoverWindow)
+  while (!peer.takeovers.empty() && now - peer.takeovers.front().when > kTakeoverWindow)
     peer.takeovers.pop_front();
-  if (alive && peer.takeovers.size() >= kTakeovers) {
+  const bool returns = std::any_of(peer.takeovers.begin(), peer.takeovers.end(),
+                                   [&](const Peer::Takeover& had) { return had.loser == hello.pid; });
+  const auto returned = std::count_if(peer.takeovers.begin(), peer.takeovers.end(),
+                                      [](const Peer::Takeover& had) { return had.returned; });
+  if (alive && returns && returned + 1 >= kTakeovers) {
     return keep_first(
         fmt::format("processes {} and {} take turns under the name '{}': do two hosts have the same name?",
                     peer.pid, hello.pid, peer.setup.name));
   }
-  peer.takeovers.push_back(now);
+  peer.takeovers.push_back({now, peer.pid, returns});
   present.close({Reason::kReplacedSession,
                  fmt::format("process {} of '{}' has connected", hello.pid, peer.setup.name)});
   peer.link = nullptr;

@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kExpiredAtOnce = 5000;
 constexpr Duration kExpiryStep{100};
 constexpr Duration kStrayStep{20};
+// Origins that are away become absent, and are forgotten.
 constexpr Duration kPresenceStep{1000};
 
 }  // namespace
@@ -85,12 +86,19 @@ bool Hub::established(PeerLink& link, Peer& peer, std::uint64_t pid, TimePoint n
   store::Origin& origin = registry_.origins()[peer.origin];
   const bool other_process = pid == 0 || pid != peer.pid;
   if (other_process) {
+    peer.complete = false;
+    peer.succeeds = pid != 0 && peer.pid != 0;
     peer.acknowledged.clear();
+    // A session that we made says nothing of the process: then known numbers are taken for the same ones.
+    if (pid != 0) {
+      for (auto& [table, live_id] : peer.live_ids) live_id = 0;
+    }
     if (pid != 0 || origin.generation == 0) ++origin.generation;
   }
   if (pid != 0) peer.pid = pid;
   if (!std::exchange(origin.present, true)) {
     for (auto& [name, record] : registry_.tables()) record.table->mark_present_sums(peer.origin);
+    registry_.settle_definitions(now);
   }
   log::info("peer {} ({}): session is up, {}", peer.setup.name, link.source().text,
             link.session().role() == peers::Role::kDialling ? "dialled by this agent"
@@ -116,17 +124,6 @@ void Hub::ended(PeerLink& link, const Error& why, TimePoint now) {
   peer->link = nullptr;
   peer->last_seen = now;
   if (on_session_ended_) on_session_ended_(*peer);
-}
-
-void Hub::update_presence(TimePoint now) {
-  for (Peer& peer : peers_) {
-    store::Origin& origin = registry_.origins()[peer.origin];
-    if (!origin.present || peer.link != nullptr || now - peer.last_seen < setup_.away_after) continue;
-    origin.present = false;
-    log::notice("peer {}: away for {}; its open connections are no longer counted", peer.setup.name,
-                describe(setup_.away_after));
-    for (auto& [name, record] : registry_.tables()) record.table->mark_present_sums(peer.origin);
-  }
 }
 
 bool Hub::publish(TimePoint now) {
@@ -155,15 +152,22 @@ std::optional<TimePoint> Hub::run(TimePoint now) {
     if (record.output && record.output->strays_waiting()) at_latest(now + kStrayStep);
   }
   update_presence(now);
-  if (publish(now)) at_latest(last_publish_ + setup_.publish_interval);
+  mixing_.look(registry_, now, [&](const Error& error, const std::string& table) {
+    errors_.record(error, "table " + table, now);
+  });
+  const bool unpublished = publish(now);
+  if (unpublished) at_latest(last_publish_ + setup_.publish_interval);
+  keep_marks(unpublished, now);
+  bool marks = false;
   for (PeerLink* link : links_) {
     link->run(now);
+    marks |= link->wants_marks();
     if (const auto when = link->next_run()) at_latest(*when);
   }
-  const bool any_present = std::any_of(peers_.begin(), peers_.end(), [&](const Peer& peer) {
-    return peer.link == nullptr && registry_.origins()[peer.origin].present;
-  });
-  if (any_present) at_latest(now + kPresenceStep);
+  if (marks) at_latest(std::max(next_barrier_, now + Duration(1)));
+  if (std::any_of(peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.link == nullptr; })) {
+    at_latest(now + kPresenceStep);
+  }
   return next;
 }
 

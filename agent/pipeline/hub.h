@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -13,8 +14,10 @@
 #include "agent/base/error_log.h"
 #include "agent/base/session.h"
 #include "agent/peers/session/session.h"
+#include "agent/pipeline/mixing_watch.h"
 #include "agent/pipeline/peer.h"
 #include "agent/pipeline/registry.h"
+#include "agent/pipeline/subscriptions.h"
 
 namespace stickmesh::pipeline {
 
@@ -28,7 +31,10 @@ struct HubSetup {
   std::function<bool(const Source&)> allowed_from;
   std::size_t max_tables = 100;
   Duration away_after{10000};
+  Duration forget_after{600000};
   Duration publish_interval{20};
+  /// For marks, which are compared with HAProxy's own clock.
+  std::function<std::chrono::system_clock::time_point()> wall_clock = std::chrono::system_clock::now;
 };
 
 /// Joins the sessions with the tables: who may come in, which of two sessions stays, who is present, and when
@@ -67,8 +73,32 @@ class Hub {
   const std::list<Stranger>& strangers() const { return strangers_; }
   /// The origin of what this agent itself counts: its name and incarnation.
   store::OriginId own_origin() const { return own_origin_; }
-  /// The next update id of the agent's own contributions.
-  std::uint32_t next_update_id() { return ++own_update_id_; }
+  /// The version of the next change that this agent itself makes to |record|.
+  store::Version next_version(const TableRecord& record) {
+    return record.replicated ? registry_.next_change() : store::Version{1, ++own_update_id_};
+  }
+
+  /// How many origins are expected, and how many of them are present and synchronised.
+  struct Attendance {
+    std::uint32_t present = 0;
+    std::uint32_t expected = 0;
+  };
+  Attendance attendance(TimePoint now) const;
+  bool expected(const Peer& peer) const { return !peer.maintenance; }
+  /// Takes a configured instance out of the expected ones, or back in. An error says why not.
+  Result<void> set_maintenance(std::string_view name, bool on);
+  /// Drops an instance that is not configured and away: it is expected no more.
+  Result<void> forget(std::string_view name, TimePoint now);
+  /// Called after an operator has changed what outlives a restart.
+  void on_runtime_changed(std::function<void()> callback) { on_runtime_changed_ = std::move(callback); }
+
+  /// Lets |entry| count from 0 again, at every instance. Returns a line for each instance that has counted
+  /// it.
+  struct Cleared {
+    std::string instance;
+    bool told;  ///< else it is away, and will be told when it returns
+  };
+  std::vector<Cleared> clear(TableRecord& record, store::EntryId entry, TimePoint now);
 
  private:
   friend class PeerLink;
@@ -86,7 +116,10 @@ class Hub {
   bool established(PeerLink& link, Peer& peer, std::uint64_t pid, TimePoint now);
   void ended(PeerLink& link, const Error& why, TimePoint now);
   void update_presence(TimePoint now);
+  void forget(std::list<Peer>::iterator peer, TimePoint now);
   bool publish(TimePoint now);
+  /// Takes the time of the next barrier, and puts it behind all that had arrived by then.
+  void keep_marks(bool unpublished, TimePoint now);
 
   HubSetup setup_;
   Registry& registry_;
@@ -97,8 +130,12 @@ class Hub {
   store::OriginId own_origin_ = 0;
   std::uint32_t own_update_id_ = 0;
   TimePoint last_publish_{};
+  std::optional<Mark> barrier_;  ///< waits until all that had arrived at its time is published
+  TimePoint next_barrier_{};
+  MixingWatch mixing_;
   std::function<void()> wakeup_;
   std::function<void(const Peer&)> on_session_ended_;
+  std::function<void()> on_runtime_changed_;
 };
 
 }  // namespace stickmesh::pipeline

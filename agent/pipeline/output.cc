@@ -29,6 +29,10 @@ Output::Output(store::Table& table, std::string name, Copies copies, TimePoint n
   table.on_removed([this](EntryId entry) { strays_.remove(entry); });
 }
 
+Output::Output(store::Table& table, TimePoint now) : Output(table, table.name(), {}, now) {
+  replicated_ = true;
+}
+
 const Column* Output::source(DataType type) const {
   for (const auto& [from, to] : copies_) {
     if (to == type) return table_->layout().find(from);
@@ -83,15 +87,20 @@ bool Output::due(TimePoint now) {
 }
 
 void Output::publish(TimePoint now) {
+  last_publish_ = now;
+  before_last_publish_ = feed_.last();
   table_->take_changed([&](EntryId entry) {
     table_->set_published(entry, feed_.publish(entry), table_->end(entry));
-    watch_rates(entry, now);
+    watch_rates(entry, Watch::kAnew, now);
     ++published_;
   });
-  feed_.compact(table_->entries(), [&](const store::ChangeFeed::Place& place) { return current(place); });
+  const bool compacted = feed_.compact(table_->entries(), [&](const store::ChangeFeed::Place& place) {
+    return newest(place.entry) == place.sequence;
+  });
+  if (compacted) ++compactions_;
 }
 
-void Output::watch_rates(EntryId entry, TimePoint now) {
+void Output::watch_rates(EntryId entry, Watch watch, TimePoint now) {
   std::optional<Duration> soonest;
   // With a single contribution the published counter is the origin's own.
   if (table_->following(table_->first(entry)) == store::kNone) return strays_.remove(entry);
@@ -103,18 +112,18 @@ void Output::watch_rates(EntryId entry, TimePoint now) {
       if (strays && (!soonest || *strays < *soonest)) soonest = strays;
     }
   }
+  if (watch == Watch::kAtTheLatest && strays_.waiting(entry)) {
+    if (soonest) strays_.schedule(entry, now + *soonest);
+    return;
+  }
   if (!soonest) return strays_.remove(entry);
   // Without memory for it the rate strays until the entry changes again: memory is short because the table is
   // purging.
   static_cast<void>(strays_.add(entry, now + *soonest));
 }
 
-bool Output::current(const store::ChangeFeed::Place& place) const {
-  return table_->uses(place.entry) && table_->published_sequence(place.entry) == place.sequence;
-}
-
 Bytes Output::encode(ShapeId id, const store::ChangeFeed::Place& place, TimePoint now) {
-  if (!current(place)) return {};
+  if (!table_->uses(place.entry)) return {};
   Shape& shape = shapes_[id];
   Encoded& slot = shape.recent[place.sequence % kRecentEncodings];
   if (slot.sequence == place.sequence && now - slot.made <= kEncodingLife) return slot.bytes;
@@ -125,6 +134,10 @@ Bytes Output::encode(ShapeId id, const store::ChangeFeed::Place& place, TimePoin
     if (remaining->count() <= 0) return {};
   }
   encode_entry(shape, static_cast<std::uint32_t>(place.sequence), place.entry, remaining, now);
+  // What is sent late is another counter than the one that was published.
+  if (place.sequence <= before_last_publish_ || now - last_publish_ > kEncodingLife) {
+    watch_rates(place.entry, Watch::kAtTheLatest, now);
+  }
   const Bytes message = encoder_.finish();
   slot.sequence = place.sequence;
   slot.made = now;

@@ -26,6 +26,8 @@ class Output {
   using Copies = std::vector<std::pair<DataType, DataType>>;
 
   Output(store::Table& table, std::string name, Copies copies, TimePoint now);
+  /// Of a replicated table, which goes out under its own name.
+  Output(store::Table& table, TimePoint now);
 
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
@@ -33,6 +35,12 @@ class Output {
 
   /// The canonical name under which instances get the total.
   const std::string& name() const { return name_; }
+  bool replicated() const { return replicated_; }
+  /// Of a replicated table: whether |receiver| has to be told of the entry's newest state, which it may have
+  /// written itself.
+  bool is_news_to(store::OriginId receiver, store::EntryId entry) const {
+    return table_->uses(entry) && table_->writer(table_->first(entry)) != receiver;
+  }
   const store::Table& table() const { return *table_; }
   const store::ChangeFeed& feed() const { return feed_; }
 
@@ -50,10 +58,15 @@ class Output {
   /// Whether rates will have to be sent again though nothing was received.
   bool strays_waiting() const { return strays_.scheduled() != 0; }
 
-  /// The update of the entry at |place|, made at most 10 ms ago; empty when there is nothing left to send for
-  /// it. Valid until the next call.
+  /// The newest state of the entry at |place| under that place's number, made at most 10 ms ago; empty when
+  /// there is nothing left to send for it. Valid until the next call.
   Bytes encode(ShapeId shape, const store::ChangeFeed::Place& place, TimePoint now);
-  bool current(const store::ChangeFeed::Place& place) const;
+  /// The number under which |entry| was last published; 0 when it has gone.
+  std::uint64_t newest(store::EntryId entry) const {
+    return table_->uses(entry) ? table_->published_sequence(entry) : 0;
+  }
+  /// How often places of the feed that are no entry's newest were dropped.
+  std::uint64_t compactions() const { return compactions_; }
 
   std::uint64_t published() const { return published_; }
   std::uint64_t saturated() const { return totals_.saturated(); }
@@ -77,10 +90,13 @@ class Output {
 
   void encode_entry(const Shape& shape, std::uint32_t update_id, store::EntryId entry,
                     std::optional<Duration> remaining, TimePoint now);
-  void watch_rates(store::EntryId entry, TimePoint now);
+  /// Has the entry sent again when the counters that are sent now will have left the true rates.
+  enum class Watch : std::uint8_t { kAnew, kAtTheLatest };
+  void watch_rates(store::EntryId entry, Watch watch, TimePoint now);
 
   store::Table* table_;
   std::string name_;
+  bool replicated_ = false;
   Copies copies_;
   store::ChangeFeed feed_;
   aggregate::Totals totals_;
@@ -89,6 +105,9 @@ class Output {
   std::uint32_t layout_number_;
   peers::UpdateEncoder encoder_;
   std::uint64_t published_ = 0;
+  std::uint64_t compactions_ = 0;
+  TimePoint last_publish_{};
+  std::uint64_t before_last_publish_ = 0;
 };
 
 }  // namespace stickmesh::pipeline

@@ -13,6 +13,9 @@ namespace stickmesh::pipeline {
 
 class PeerLink;
 
+/// How long a mark is believed (DESIGN, "Is the total to be trusted?").
+inline constexpr Duration kMarkLife{2000};
+
 enum class PeerKind : std::uint8_t { kHaproxy, kAgent };
 
 /// A `[[peer]]` of the config.
@@ -39,15 +42,29 @@ struct Peer {
   unsigned minor = 1;        ///< the protocol version to offer when dialling: 2.|minor|
   PeerLink* link = nullptr;  ///< the live session; owned by its connection
   std::uint64_t pid = 0;     ///< the process of the last session
-  TimePoint last_seen{};     ///< the epoch before the first session
+  /// That process has once answered our request with all that it had: its counters are what they will be.
+  bool complete = false;
+  /// It may still be taught by the process before it, or have been while it answered.
+  bool succeeds = false;
+  TimePoint last_seen{};  ///< the epoch before the first session
   std::uint64_t sessions = 0;
   /// The last thing that went wrong, in words for the operator; empty while all is well.
   std::string note;
 
+  /// Taken out of the expected origins by an operator (`set peer NAME maint`).
+  bool maintenance = false;
+
   /// How far that process has acknowledged our tables: by output, a sequence number of its feed.
   std::map<std::string, std::uint64_t, std::less<>> acknowledged;
-  /// When other processes took over under the same name: three in 30 s are two hosts with one name.
-  std::deque<TimePoint> takeovers;
+  /// The newest live update of that process, by table: older ones are repeats.
+  std::map<std::string, std::uint32_t, std::less<>> live_ids;
+  /// Processes that lately lost their session to another, oldest first.
+  struct Takeover {
+    TimePoint when;
+    std::uint64_t loser;
+    bool returned;  ///< the winner had lost one before: a reload never brings an old process back
+  };
+  std::deque<Takeover> takeovers;
 };
 
 /// Someone whom we turned away by name.

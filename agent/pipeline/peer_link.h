@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,8 +9,22 @@
 #include "agent/peers/session/session.h"
 #include "agent/pipeline/hub.h"
 #include "agent/pipeline/restorer.h"
+#include "agent/pipeline/row_table.h"
+#include "agent/pipeline/subscriptions.h"
 
 namespace stickmesh::pipeline {
+
+/// A table that an instance sends us.
+struct Input {
+  TableRecord* record = nullptr;
+  TableDefinition definition;
+  store::Plan plan;  ///< empty while the definition does not fit the standing one
+  std::uint32_t layout_number = 0;
+  std::uint32_t redefinitions = 0;
+  std::uint64_t updates = 0;
+  std::uint32_t* live_id = nullptr;  ///< of the peer's process: its newest live update of this table
+  std::string problem;               ///< why it does not fit; empty when it does
+};
 
 /// One peers session joined to the tables: what it says goes into them, and their totals go to it. Owned by
 /// the connection as its session; known to the hub from its making to `closed`.
@@ -35,32 +48,30 @@ class PeerLink final : public Session, private peers::Handler {
   bool running() const { return session_.state() == peers::State::kRunning; }
   /// The instance has answered our request with all that it has.
   bool synchronised() const { return synchronised_; }
+  /// Something came from it lately (DESIGN, "Is the total to be trusted?").
+  bool heard_lately(TimePoint now) const;
 
   /// Sends what the peer has not got yet, until its buffer is full; later work of lessons.
   void run(TimePoint now);
   /// When `run` has to be called without any other cause.
   std::optional<TimePoint> next_run() const;
 
-  /// A table that the peer sends us.
-  struct Input {
-    TableRecord* record;
-    store::Plan plan;
-    std::uint32_t layout_number;
-    TableDefinition definition;
-    std::uint64_t updates = 0;
-  };
-  /// A total that we send it. Its number on the wire is its index plus one.
-  struct Subscription {
-    TableDefinition announced;
-    TableRecord* record;
-    std::optional<ShapeId> shape;  ///< nothing while the definitions do not fit
-    std::uint32_t layout_number;
-    std::uint64_t cursor = 0;
-    std::uint64_t acknowledged = 0;
-    std::uint64_t lesson_end = 0;  ///< where the lesson that we give ends
-  };
+  /// Whether marks have someone to go to.
+  bool wants_marks() const { return synchronised_ && status_.wanted(); }
+  /// Notes what has arrived until now; `caught_up` tells when all that has been taken.
+  void note_arrived() { arrived_ = session_.traffic().bytes_in + unread(); }
+  bool caught_up() const;
+  void place_barrier(const Mark& mark) {
+    if (wants_marks()) subscriptions_.place_barrier(mark);
+  }
+
+  /// Tells the instance that |key| of its own table counts from 0 again. False when it has no such table.
+  bool clear_at_instance(const TableRecord& record, store::EntryId entry, TimePoint now);
+
   const std::vector<Input>& inputs() const { return inputs_; }
-  const std::vector<Subscription>& subscriptions() const { return subscriptions_; }
+  const Subscriptions& subscriptions() const { return subscriptions_; }
+  /// What does not fit between the instance's tables and ours, in words; empty when all is well.
+  std::string problems() const;
 
  private:
   friend class Hub;
@@ -76,37 +87,50 @@ class PeerLink final : public Session, private peers::Handler {
   void writable(TimePoint /*now*/) override { hub_.wake(); }
 
   std::string name() const;
+  void complain(const Error& error, TimePoint now);
   /// A second table under the same canonical name ("/http" beside "http") is one too many.
   bool clashes(const TableDefinition& definition, TimePoint now);
-  void subscribe_announced();
-  void shape(Subscription& subscription);
-  void rewind();
-  void begin_lesson();
-  bool restore(TimePoint now);
+  Input& input_of(TableRecord& record, const TableDefinition& definition, TimePoint now);
+  /// Takes the instance's tables as it defined them in an earlier session.
+  void recall_inputs(TimePoint now);
+  void fit(Input& input, TimePoint now);
+  void fit_all(TimePoint now);
+  store::Applied replicate(Input& input, const peers::Update& update, store::Change& change, TimePoint now);
+  void ask(TimePoint now);
+  void begin_lesson(TimePoint now);
+  bool write_inputs(TimePoint now);
+  void settle(std::size_t input, store::EntryId entry);
   void end_lesson(TimePoint now);
-  bool lesson_given() const;
-  bool send(Subscription& subscription, TimePoint now);
+  void send_marks(TimePoint now);
 
   Hub& hub_;
   Peer* peer_;  ///< null until a caller has said who it is
   Source source_;
   peers::PeerSession session_;
   std::vector<Input> inputs_;
-  std::map<std::string, std::string> wire_names_;   ///< canonical name to the one announced
-  std::map<std::string, TableDefinition> awaited_;  ///< outputs announced whose input nobody has defined yet
-  std::vector<Subscription> subscriptions_;
-  std::uint64_t outputs_number_ = 0;
-  bool new_process_ = false;
+  std::map<std::string, std::string> wire_names_;  ///< canonical name to the one announced
+  std::map<std::string, std::string> clashes_;     ///< the second table's name, and what is wrong
+  Subscriptions subscriptions_;
+  RowTable status_;
+  std::uint64_t arrived_ = 0;
+
   bool synchronised_ = false;
   bool giving_lesson_ = false;
   /// Of a new process until it has said all that it has, and from a request for a lesson until it has taken
   /// ours: its counters may begin anew and be smaller than they will be.
   bool keeps_larger_ = false;
   bool kept_larger_ = false;  ///< it has made a difference since
-  bool taught_ =
-      false;  ///< our lesson is given; the one asked for after it says what the instance made of it
+  /// Our lesson is given; the one asked for after it says what the instance made of it.
+  bool taught_ = false;
   Restorer restorer_;
   std::size_t restored_inputs_ = 0;
+  /// What is being written to the instance's own tables, in slices.
+  enum class Walk : std::uint8_t {
+    kNone,
+    kCleared,  ///< keys that were cleared while it was away
+    kLesson,   ///< these, and what it had counted before
+  };
+  Walk walk_ = Walk::kNone;
   bool restoring_ = false;               ///< in the middle of an input's entries
   std::optional<TimePoint> ask_again_;   ///< for a lesson that was only partial
   std::optional<TimePoint> lesson_due_;  ///< when the lesson that was asked of us starts at the latest

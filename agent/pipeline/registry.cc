@@ -8,6 +8,37 @@
 
 namespace stickmesh::pipeline {
 
+namespace {
+
+// An entry of a replicated table has one contribution: every value's total is that value.
+Merges replicated_merges() {
+  Merges merges{};
+  for (std::size_t index = 0; index < kDataTypeCount; ++index) {
+    switch (kDataTypes[index].kind) {
+      case ValueKind::kRate:
+        merges[index] = Merge::kRate;
+        break;
+      case ValueKind::kDictionary:
+      case ValueKind::kSigned32:
+        merges[index] = Merge::kLastChange;
+        break;
+      case ValueKind::kUnsigned32:
+      case ValueKind::kUnsigned64:
+        merges[index] = Merge::kMax;
+        break;
+    }
+  }
+  return merges;
+}
+
+// Open connections are each instance's own.
+TableDefinition replicated_part(TableDefinition definition) {
+  std::erase_if(definition.types, [](const StoredType& stored) { return stored.type == DataType::kConnCur; });
+  return definition;
+}
+
+}  // namespace
+
 Registry::Registry(const Rules& rules, std::size_t max_memory, std::size_t max_origins,
                    std::uint64_t hash_seed)
     : rules_(rules), budget_(max_memory), origins_(max_origins), shared_{budget_,
@@ -34,17 +65,25 @@ TableRecord& Registry::add(const TableDefinition& definition, std::size_t max_en
   TableDefinition standing = definition;
   standing.name = name;
   const Treatment treatment = rules_.treat(name);
-  const Merges merges = treatment.rule != nullptr ? treatment.rule->merges : default_merges();
+  const bool replicated = treatment.kind == Treatment::Kind::kReplicate;
+  const Merges merges = replicated                  ? replicated_merges()
+                        : treatment.rule != nullptr ? treatment.rule->merges
+                                                    : default_merges();
+  if (replicated) standing = replicated_part(standing);
 
   TableRecord& record = tables_[name];
+  record.replicated = replicated;
   record.table = std::make_unique<store::Table>(name, standing, merges, max_entries, shared_, now);
-  if (treatment.kind == Treatment::Kind::kAggregate) {
+  if (replicated) {
+    record.output = std::make_unique<Output>(*record.table, now);
+    log::info("table {}: {}; it is replicated", name, describe(standing));
+  } else if (treatment.kind == Treatment::Kind::kAggregate) {
     record.output = std::make_unique<Output>(*record.table, treatment.output, treatment.rule->copies, now);
-    ++outputs_number_;
     log::info("table {}: {}; its total is published as {}", name, describe(standing), treatment.output);
   } else {
     log::info("table {}: {}; no rule publishes it", name, describe(standing));
   }
+  if (record.output) ++outputs_number_;
   return record;
 }
 
@@ -54,37 +93,65 @@ TableRecord& Registry::declare(const TableDefinition& definition, std::size_t ma
   return record;
 }
 
-Result<TableRecord*> Registry::define(store::OriginId origin, const TableDefinition& definition,
-                                      TimePoint now) {
+TableRecord& Registry::define(store::OriginId origin, const TableDefinition& definition, TimePoint now) {
   TableRecord* record = find(canonical_name(definition.name));
-  if (record == nullptr) {
-    record = &add(definition, 0, now);
-    record->definitions.emplace(origin, definition);
-    return record;
+  if (record == nullptr) record = &add(definition, 0, now);
+  const auto known = record->definitions.find(origin);
+  if (known == record->definitions.end() || known->second != definition) {
+    record->definitions[origin] = definition;
+    settle_definition(*record, now);
   }
-  record->definitions[origin] = definition;
-  const auto difference = store::mismatch(record->table->definition(), definition);
-  if (!difference) {
-    record->table->extend(definition);
-    return record;
+  if (!store::mismatch(record->table->definition(), definition)) {
+    record->table->extend(record->replicated ? replicated_part(definition) : definition);
   }
-  const bool held =
-      std::any_of(record->definitions.begin(), record->definitions.end(), [&](const auto& said) {
-        return said.first != origin && origins_[said.first].present &&
-               !store::mismatch(record->table->definition(), said.second);
-      });
-  if (held || record->declared) {
-    return refuse(
-        Reason::kDefinitionMismatch,
-        fmt::format("table {}: {}; {} says '{}' where '{}' stands: make haproxy.cfg of all instances alike",
-                    record->table->name(), *difference, origins_[origin].name, describe(definition),
-                    describe(record->table->definition())));
+  return *record;
+}
+
+void Registry::settle_definitions(TimePoint now) {
+  for (auto& [name, record] : tables_) settle_definition(record, now);
+}
+
+void Registry::forget_definitions(store::OriginId origin, TimePoint now) {
+  for (auto& [name, record] : tables_) record.definitions.erase(origin);
+  settle_definitions(now);
+}
+
+void Registry::settle_definition(TableRecord& record, TimePoint now) {
+  if (record.declared) return;
+  struct Vote {
+    const TableDefinition* definition = nullptr;
+    std::size_t count = 0;
+    std::string_view smallest;
+  };
+  Vote winner;
+  for (const auto& [origin, definition] : record.definitions) {
+    if (!origins_[origin].present) continue;
+    Vote vote{&definition, 0, {}};
+    for (const auto& [other, said] : record.definitions) {
+      if (!origins_[other].present || store::mismatch(definition, said)) continue;
+      ++vote.count;
+      if (vote.smallest.empty() || origins_[other].name < vote.smallest) vote.smallest = origins_[other].name;
+    }
+    if (vote.count > winner.count || (vote.count == winner.count && vote.smallest < winner.smallest))
+      winner = vote;
   }
-  log::notice("table {}: {} replaces its definition '{}' by '{}'; its entries are dropped",
-              record->table->name(), origins_[origin].name, describe(record->table->definition()),
-              describe(definition));
-  record->table->redefine(definition, now);
-  return record;
+  store::Table& table = *record.table;
+  if (winner.definition == nullptr || !store::mismatch(table.definition(), *winner.definition)) return;
+  log::notice(
+      "table {}: '{}' stands instead of '{}', as {} of the present instances have it; its entries are "
+      "dropped",
+      table.name(), describe(*winner.definition), describe(table.definition()), winner.count);
+  table.redefine(record.replicated ? replicated_part(*winner.definition) : *winner.definition, now);
+}
+
+std::optional<std::string> Registry::mismatch(const TableRecord& record, store::OriginId origin,
+                                              const TableDefinition& definition) const {
+  const TableDefinition& standing = record.table->definition();
+  const auto difference = store::mismatch(standing, definition);
+  if (!difference) return std::nullopt;
+  return fmt::format("table {}: {}; {} says '{}' where '{}' stands: make haproxy.cfg of all instances alike",
+                     record.table->name(), *difference, origins_[origin].name, describe(definition),
+                     describe(standing));
 }
 
 void Registry::purge_largest() {

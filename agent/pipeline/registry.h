@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,7 @@ namespace stickmesh::pipeline {
 struct TableRecord {
   std::unique_ptr<store::Table> table;
   std::unique_ptr<Output> output;  ///< null when no rule publishes it
+  bool replicated = false;         ///< the last change wins: every entry has one contribution, the agent's
   /// What each origin said the table is, whether it stands or not.
   std::map<store::OriginId, TableDefinition> definitions;
   bool declared = false;  ///< by `[[table]]`: its definition stands whatever instances say
@@ -37,10 +39,18 @@ class Registry {
 
   /// A table of the config. |max_entries| 0: bounded by memory alone.
   TableRecord& declare(const TableDefinition& definition, std::size_t max_entries, TimePoint now);
-  /// |origin| says what its table is. The table is made, extended by data types that it lacks, or given the
-  /// new definition when no other present origin holds the standing one; otherwise a difference is a
-  /// mismatch.
-  Result<TableRecord*> define(store::OriginId origin, const TableDefinition& definition, TimePoint now);
+  /// |origin| says what its table is. The table is made, or extended by data types that it lacks, or stays as
+  /// it is when |definition| does not fit; see `settle_definition`.
+  TableRecord& define(store::OriginId origin, const TableDefinition& definition, TimePoint now);
+  /// Gives every table the definition that most present origins share (tie: the smallest origin name), and
+  /// drops its entries when that is another one than before. To be called when a definition or an origin has
+  /// come or gone.
+  void settle_definitions(TimePoint now);
+  /// |origin| is no longer asked what its tables are.
+  void forget_definitions(store::OriginId origin, TimePoint now);
+  /// Words for the operator when |definition| does not fit the standing one of |record|.
+  std::optional<std::string> mismatch(const TableRecord& record, store::OriginId origin,
+                                      const TableDefinition& definition) const;
 
   TableRecord* find(std::string_view name);
   /// The table whose total is published as |output|.
@@ -51,9 +61,15 @@ class Registry {
   /// Counts the tables made: someone who waits for an output looks again when it changes.
   std::uint64_t outputs_number() const { return outputs_number_; }
   std::uint64_t lamport() const { return lamport_; }
+  /// The version of a change that this agent accepts into a replicated table.
+  store::Version next_change() {
+    ++lamport_;
+    return {static_cast<std::uint32_t>(lamport_ >> 32U), static_cast<std::uint32_t>(lamport_)};
+  }
 
  private:
   TableRecord& add(const TableDefinition& definition, std::size_t max_entries, TimePoint now);
+  void settle_definition(TableRecord& record, TimePoint now);
   void purge_largest();
 
   const Rules& rules_;

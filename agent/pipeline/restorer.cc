@@ -12,38 +12,73 @@ namespace {
 
 constexpr std::size_t kLookedAtOnce = 20'000;
 
+TableDefinition written(const TableDefinition& announced) {
+  TableDefinition definition = announced;
+  // The connections of a lost process are gone; 2.5.0 misreads what follows one (peers-protocol 6).
+  std::erase_if(definition.types, [](const StoredType& stored) { return stored.type == DataType::kConnCur; });
+  return definition;
+}
+
 }  // namespace
 
 void Restorer::begin(const TableDefinition& announced) {
-  definition_ = announced;
-  // The connections of the lost process are gone; 2.5.0 misreads what follows one (peers-protocol 6).
-  std::erase_if(definition_.types,
-                [](const StoredType& stored) { return stored.type == DataType::kConnCur; });
+  definition_ = written(announced);
   next_ = 0;
 }
 
-bool Restorer::run(peers::PeerSession& session, peers::TableId number, const store::Table& table,
-                   store::OriginId origin, std::uint32_t generation, std::size_t backlog, TimePoint now) {
+bool Restorer::run(const Target& target, std::uint32_t generation, std::size_t backlog, TimePoint now) {
   for (std::size_t looked = 0; looked < kLookedAtOnce; ++looked) {
-    if (session.pending().size() >= backlog) return false;
-    const store::EntryId entry = table.next(next_);
+    if (target.session.pending().size() >= backlog) return false;
+    const store::EntryId entry = target.table.next(next_);
     if (entry == kNone) return true;
     next_ = entry + 1;
-    const ContributionId id = table.find(entry, origin);
-    if (id == kNone || !table.live(id, now) || table.version(id).generation >= generation) continue;
-    session.select(number, definition_);
-    session.append_update(encode(table, id, table.key(entry), now));
+    const ContributionId id = target.table.find(entry, target.origin);
+    if (id == kNone || !target.table.live(id, now)) continue;
+    if (target.table.owed(id) || target.table.version(id).generation < generation) {
+      send(target, definition_, id, now);
+    }
   }
   return false;
 }
 
-Bytes Restorer::encode(const store::Table& table, ContributionId id, Bytes key, TimePoint now) {
+void Restorer::tell_cleared(const Target& target, const TableDefinition& announced, ContributionId id,
+                            TimePoint now) {
+  send(target, written(announced), id, now);
+}
+
+void Restorer::send(const Target& target, const TableDefinition& definition, ContributionId id,
+                    TimePoint now) {
+  target.session.select(kFirstTable + static_cast<peers::TableId>(target.input), definition);
+  target.session.append_update(encode(target.table, definition, id, now));
+  if (target.table.owed(id)) told_.push_back({target.input, target.table.entry(id), update_id_, now});
+}
+
+void Restorer::acknowledged(peers::TableId number, std::uint32_t update_id, const Settle& settle) {
+  std::erase_if(told_, [&](const Told& told) {
+    const bool taken =
+        kFirstTable + told.input == number && static_cast<std::int32_t>(update_id - told.update_id) >= 0;
+    if (taken) settle(told.input, told.entry);
+    return taken;
+  });
+}
+
+void Restorer::settle_all(const Settle& settle) {
+  for (const Told& told : told_) settle(told.input, told.entry);
+  told_.clear();
+}
+
+std::optional<TimePoint> Restorer::waiting_since() const {
+  return told_.empty() ? std::nullopt : std::optional(told_.front().when);
+}
+
+Bytes Restorer::encode(const store::Table& table, const TableDefinition& definition, ContributionId id,
+                       TimePoint now) {
   std::optional<Duration> remaining;
-  if (definition_.expire.count() != 0) remaining = std::min(table.expires(id) - now, definition_.expire);
+  if (definition.expire.count() != 0) remaining = std::min(table.expires(id) - now, definition.expire);
   if (++update_id_ == 0) ++update_id_;
   encoder_.begin(update_id_, remaining);
-  encoder_.key(definition_.key_type, key);
-  for (const StoredType& stored : definition_.types) {
+  encoder_.key(definition.key_type, table.key(table.entry(id)));
+  for (const StoredType& stored : definition.types) {
     const Column& column = *table.layout().find(stored.type);
     for (std::uint32_t element = 0; element < column.elements; ++element) {
       switch (column.kind) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <optional>
 
 #include "agent/base/table_definition.h"
@@ -10,27 +12,57 @@
 
 namespace stickmesh::pipeline {
 
-/// Teaches an instance that has lost its tables what it had itself counted before (DESIGN, "Sessions with
-/// instances"): its own contributions of earlier generations, under its own names, never another origin's.
-/// One table after the other, each in slices.
+/// Writes to an instance's own input tables, under their own names, never another origin's contributions
+/// (DESIGN, "Sessions with instances" and `clear table`): what an instance that has lost its tables had
+/// itself counted before, and zeros for keys that an operator cleared.
 class Restorer {
  public:
-  /// The numbers of restored tables on the wire begin here, above those of totals.
+  /// The numbers of these tables on the wire begin here, above those of totals.
   static constexpr peers::TableId kFirstTable = 0x10000;
 
-  /// Starts with the first entry of a table that the instance defines as |announced|.
+  struct Target {
+    peers::PeerSession& session;
+    std::size_t input;  ///< the table's index among those of the link
+    store::Table& table;
+    store::OriginId origin;
+  };
+
+  /// Starts a walk with the first entry of a table that the instance defines as |announced|.
   void begin(const TableDefinition& announced);
-  /// Sends entries of |origin| older than |generation| until |backlog| bytes are pending or so many were
-  /// looked at that the loop is due. True when the table is done.
-  bool run(peers::PeerSession& session, peers::TableId number, const store::Table& table,
-           store::OriginId origin, std::uint32_t generation, std::size_t backlog, TimePoint now);
+  /// Sends the keys that |target| has to be told of as cleared, and contributions older than |generation|,
+  /// until |backlog| bytes are pending or so many were looked at that the loop is due. True when the table is
+  /// done.
+  bool run(const Target& target, std::uint32_t generation, std::size_t backlog, TimePoint now);
+
+  /// Tells |target| that one key was cleared.
+  void tell_cleared(const Target& target, const TableDefinition& announced,
+                    store::ContributionId contribution, TimePoint now);
+  /// The instance has taken all that we wrote to that table up to |update_id|: calls |settle|(input, entry)
+  /// for cleared keys among it.
+  using Settle = std::function<void(std::size_t input, store::EntryId entry)>;
+  void acknowledged(peers::TableId number, std::uint32_t update_id, const Settle& settle);
+  /// Gives up waiting for acknowledgements, which some versions never send.
+  void settle_all(const Settle& settle);
+  /// When the oldest cleared key that was not acknowledged was told.
+  std::optional<TimePoint> waiting_since() const;
 
  private:
-  Bytes encode(const store::Table& table, store::ContributionId contribution, Bytes key, TimePoint now);
+  struct Told {
+    std::size_t input;
+    store::EntryId entry;
+    std::uint32_t update_id;
+    TimePoint when;
+  };
+
+  void send(const Target& target, const TableDefinition& definition, store::ContributionId contribution,
+            TimePoint now);
+  Bytes encode(const store::Table& table, const TableDefinition& definition,
+               store::ContributionId contribution, TimePoint now);
 
   TableDefinition definition_;
   store::EntryId next_ = 0;
   std::uint32_t update_id_ = 0;
+  std::deque<Told> told_;  ///< in the order of their numbers
   peers::UpdateEncoder encoder_;
 };
 

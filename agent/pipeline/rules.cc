@@ -19,10 +19,13 @@ std::string Pattern::fill(std::string_view run) const {
 }
 
 Treatment Rules::treat(std::string_view name) const {
-  const bool output = std::find(reserved_.begin(), reserved_.end(), name) != reserved_.end() ||
+  const bool output = is_status(name) || (!own_.limits.empty() && name == own_.limits) ||
                       std::any_of(aggregates_.begin(), aggregates_.end(),
                                   [&](const AggregateRule& rule) { return rule.to.match(name).has_value(); });
   if (output) return {Treatment::Kind::kOutput, nullptr, {}};
+  for (const Pattern& tables : replicated_) {
+    if (tables.match(name)) return {Treatment::Kind::kReplicate, nullptr, std::string(name)};
+  }
   for (const AggregateRule& rule : aggregates_) {
     if (const auto run = rule.from.match(name))
       return {Treatment::Kind::kAggregate, &rule, rule.to.fill(*run)};

@@ -38,6 +38,7 @@ struct AggregateRule {
 struct Treatment {
   enum class Kind : std::uint8_t {
     kOutput,     ///< published by agents, never counted as input
+    kReplicate,  ///< the last change wins and goes to every other instance
     kAggregate,  ///< kept by origin, its total published as |output|
     kKeep,       ///< kept by origin, published to nobody
   };
@@ -46,22 +47,28 @@ struct Treatment {
   std::string output;
 };
 
-/// The `[[aggregate]]` rules in file order, and the names that no rule may read (DESIGN, "How tables are
-/// treated").
+/// The `[[replicate]]` and `[[aggregate]]` rules in file order, and the names that no rule may read (DESIGN,
+/// "How tables are treated").
 class Rules {
  public:
-  /// |reserved|: the tables that agents write besides totals.
-  Rules(std::vector<AggregateRule> aggregates, std::vector<std::string> reserved)
-      : aggregates_(std::move(aggregates)), reserved_(std::move(reserved)) {}
+  /// What agents write besides totals; empty names are never written.
+  struct OwnTables {
+    std::string status;
+    std::string limits;
+  };
+  Rules(std::vector<AggregateRule> aggregates, OwnTables own, std::vector<Pattern> replicated = {})
+      : aggregates_(std::move(aggregates)), replicated_(std::move(replicated)), own_(std::move(own)) {}
   Rules(const Rules&) = delete;
   Rules& operator=(const Rules&) = delete;
 
   /// |name| without the leading slash of the wire.
   Treatment treat(std::string_view name) const;
+  bool is_status(std::string_view name) const { return !own_.status.empty() && name == own_.status; }
 
  private:
   std::vector<AggregateRule> aggregates_;
-  std::vector<std::string> reserved_;
+  std::vector<Pattern> replicated_;
+  OwnTables own_;
 };
 
 }  // namespace stickmesh::pipeline

@@ -46,11 +46,12 @@ class ChangeFeed {
   const Place& at(std::size_t position) const { return places_[position]; }
 
   /// Drops stale places when they have become the greater part. |current|(place) tells whether a place is its
-  /// entry's newest. Positions are void afterwards, sequence numbers are not.
+  /// entry's newest. Positions are void afterwards, sequence numbers are not. False when nothing was due.
   template <typename Current>
-  void compact(std::size_t live, Current&& current) {
-    if (places_.size() < 1024 || places_.size() < 2 * live) return;
+  bool compact(std::size_t live, Current&& current) {
+    if (places_.size() < 1024 || places_.size() < 2 * live) return false;
     std::erase_if(places_, [&](const Place& place) { return !current(place); });
+    return true;
   }
 
   std::size_t memory() const { return places_.capacity() * sizeof(Place); }

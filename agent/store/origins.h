@@ -10,6 +10,8 @@
 namespace stickmesh::store {
 
 using OriginId = std::uint16_t;
+/// No origin: `max-origins` stays below it.
+inline constexpr OriginId kNobody = 0xffff;
 
 /// Who counted a value: an instance, or an incarnation of an agent.
 struct Origin {

@@ -11,10 +11,6 @@ namespace stickmesh::store {
 
 namespace {
 
-// The life of an entry of a table without `expire`: far enough that no reader sees it end, and still ordered
-// by last use.
-constexpr Duration kUnlimited{std::int64_t{1} << 50U};
-
 std::int64_t milliseconds(TimePoint when) {
   return when.time_since_epoch().count();
 }
@@ -112,6 +108,7 @@ void Table::redefine(const TableDefinition& definition, TimePoint now) {
   contributions_ = Slab(contribution_size(), shared_->budget);
   changed_.clear();
   stored_types_.clear();
+  ++redefinitions_;
   make_rows(now);
 }
 
@@ -148,14 +145,14 @@ ContributionId Table::find(EntryId entry, OriginId origin) const {
 }
 
 TimePoint Table::expiry(const Change& change, TimePoint now) const {
-  if (definition_.expire.count() == 0) return now + kUnlimited;
+  if (definition_.expire.count() == 0) return now + kUnlimitedLife;
   return now + (change.life == LifeKind::kAnew ? definition_.expire
                                                : std::min(change.remaining, definition_.expire));
 }
 
 // Entries without `expire` come up once a turn of the wheel, so that the oldest can still be told.
 TimePoint Table::due(TimePoint expires) const {
-  return definition_.expire.count() == 0 ? expires - kUnlimited + wheel_->horizon() : expires;
+  return definition_.expire.count() == 0 ? expires - kUnlimitedLife + wheel_->horizon() : expires;
 }
 
 EntryId Table::add_entry(Bytes key, std::uint64_t hash) {
@@ -215,34 +212,33 @@ Table::Place Table::place(const Change& change, TimePoint expires) {
 
 Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
   ++counters_.updates;
-  TimePoint expires = expiry(change, now);
+  const TimePoint expires = expiry(change, now);
   const auto [id, fresh] = place(change, expires);
   if (id == kNone) {
     ++counters_.refused;
     return Applied::kNoMemory;
   }
   Contribution& contribution = head(id);
-  if (!fresh) {
-    if (change.version.generation < contribution.generation) {
-      ++counters_.stale;
-      return Applied::kStale;
-    }
-    const bool repeats =
-        contribution.lesson != 0 && change.life == LifeKind::kAnew && version(id) == change.version;
-    if (repeats) expires = this->expires(id);
-    if (expires < this->expires(id)) wheel_->schedule(id, due(expires));
-    contribution.lesson = change.life == LifeKind::kRemaining || repeats ? 1 : 0;
-  } else {
-    contribution.lesson = change.life == LifeKind::kRemaining ? 1 : 0;
+  if (fresh) {
     if (stored_types_.size() <= change.origin) stored_types_.resize(std::size_t{change.origin} + 1);
+  } else if (change.version.generation < contribution.generation) {
+    ++counters_.stale;
+    return Applied::kStale;
+  } else if ((contribution.flags & kOwed) != 0) {
+    return Applied::kCleared;
   }
   stored_types_[change.origin] = plan.types;
-  contribution.expires = milliseconds(expires);
   const bool keep_larger =
       change.keep_larger && !fresh && contribution.generation < change.version.generation;
-  const auto [differs, kept] = write(id, plan, change, keep_larger, now);
+  const bool same_version = !fresh && version(id) == change.version;
+  const auto [differs, counted, kept] = write(id, plan, change, keep_larger, now);
+  // HAProxy sends again what it has not seen acknowledged, before a lesson as well as after it: that gives no
+  // second life. A key that is counted again while it waits keeps its number, but not its values.
+  const bool repeats = change.life == LifeKind::kAnew && same_version && !counted && !kept;
+  if (!fresh && !repeats) set_expiry(id, expires);
   if (!kept) contribution.generation = change.version.generation;
   contribution.update_id = change.version.update_id;
+  contribution.flags = 0;
   const EntryId entry = contribution.entry;
   if (fresh || differs) {
     mark_changed(entry);
@@ -255,6 +251,24 @@ Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
   return kept ? Applied::kKept : Applied::kRefreshed;
 }
 
+void Table::set_expiry(ContributionId id, TimePoint expires) {
+  if (expires < this->expires(id)) wheel_->schedule(id, due(expires));
+  head(id).expires = milliseconds(expires);
+}
+
+bool Table::cleared(EntryId entry) const {
+  for (ContributionId id = first(entry); id != kNone; id = following(id)) {
+    if ((head(id).flags & kClearedFlag) == 0) return false;
+  }
+  return true;
+}
+
+void Table::settle(ContributionId id) {
+  if (!owed(id)) return;
+  head(id).flags &= ~kOwed;
+  --owed_[origin(id)];
+}
+
 void Table::remove_contribution(ContributionId gone) {
   const EntryId entry = head(gone).entry;
   for (const Column& column : layout_.columns()) {
@@ -263,6 +277,7 @@ void Table::remove_contribution(ContributionId gone) {
       if (column.kind == ValueKind::kDictionary) shared_->texts.release(values(gone)[column.offset]);
     }
   }
+  settle(gone);
   ContributionId* link = &entry_head(entry).first;
   while (*link != gone) link = &head(*link).next;
   *link = head(gone).next;

@@ -48,6 +48,10 @@ struct Shared {
   std::function<void()> make_room;
 };
 
+/// The life of an entry of a table without `expire`: far enough that no reader sees it end, and still ordered
+/// by last use.
+inline constexpr Duration kUnlimitedLife{std::int64_t{1} << 50U};
+
 /// What the cell of a text says, as `peers::Update` has it.
 inline constexpr std::uint64_t kTextNone = 0;
 inline constexpr std::uint64_t kTextSet = 1;
@@ -76,6 +80,7 @@ enum class Applied : std::uint8_t {
   kRefreshed,  ///< only its life time or version does
   kKept,       ///< a counter larger than the change's stays (`Change::keep_larger`)
   kStale,      ///< an older generation's; nothing was done
+  kCleared,    ///< its origin does not know yet that the key was cleared; nothing was done
   kNoMemory,   ///< a new key for which there is no room
 };
 
@@ -119,6 +124,21 @@ class Table {
   bool purge_oldest();
   void remove_entry(EntryId entry);
 
+  /// Puts every value of the entry to 0 and keeps it for one `expire`, so that nothing older brings it back.
+  /// Until `settle`, what an origin for which |owes|(origin) holds says of the key is not taken.
+  template <typename Owes>
+  void clear(EntryId entry, TimePoint now, Owes&& owes) {
+    for (ContributionId id = first(entry); id != kNone; id = following(id)) zero(id, now, owes(origin(id)));
+    mark_changed(entry);
+  }
+  /// Whether nothing was said of the entry since it was cleared.
+  bool cleared(EntryId entry) const;
+  /// Whether |contribution|'s origin still has to be told that its key was cleared.
+  bool owed(ContributionId contribution) const { return (head(contribution).flags & kOwed) != 0; }
+  /// How many keys that origin has to be told of.
+  std::size_t owed(OriginId origin) const { return origin < owed_.size() ? owed_[origin] : 0; }
+  void settle(ContributionId contribution);
+
   EntryId find(Bytes key) const;
   /// The first entry with an id of at least |from|; kNone after the last.
   EntryId next(EntryId from) const;
@@ -127,6 +147,8 @@ class Table {
   std::size_t memory() const;
   bool has_room() const { return entries_.has_free() && contributions_.has_free(); }
   const TableCounters& counters() const { return counters_; }
+  /// How often everything was dropped for another definition.
+  std::uint32_t redefinitions() const { return redefinitions_; }
   std::size_t max_entries() const { return max_entries_; }
   const Shared& shared() const { return *shared_; }
 
@@ -136,7 +158,11 @@ class Table {
   ContributionId first(EntryId entry) const { return entry_head(entry).first; }
   ContributionId following(ContributionId contribution) const { return head(contribution).next; }
   ContributionId find(EntryId entry, OriginId origin) const;
+  EntryId entry(ContributionId contribution) const { return head(contribution).entry; }
   OriginId origin(ContributionId contribution) const { return head(contribution).origin; }
+  /// Of a replicated entry, whose only contribution is the accepting agent's: who wrote it.
+  OriginId writer(ContributionId contribution) const { return head(contribution).writer; }
+  void set_writer(ContributionId contribution, OriginId writer) { head(contribution).writer = writer; }
   Version version(ContributionId contribution) const;
   TimePoint expires(ContributionId contribution) const {
     return TimePoint(Duration(head(contribution).expires));
@@ -217,9 +243,11 @@ class Table {
     std::uint32_t generation;
     std::uint32_t update_id;
     OriginId origin;
-    std::uint16_t lesson;
-    std::uint32_t unused;
+    OriginId writer;
+    std::uint32_t flags;
   };
+  static constexpr std::uint32_t kClearedFlag = 1;  ///< all values are 0 because an operator said so
+  static constexpr std::uint32_t kOwed = 2;         ///< the origin does not know it yet
 
   Entry& entry_head(EntryId entry) { return *reinterpret_cast<Entry*>(entries_.row(entry)); }
   const Entry& entry_head(EntryId entry) const {
@@ -251,14 +279,15 @@ class Table {
   Place place(const Change& change, TimePoint expires);
   struct Written {
     bool differs = false;
-    bool kept = false;  ///< a larger counter than the change's
+    bool counted = false;  ///< differs by more than the time that its rates were on the way or idle
+    bool kept = false;     ///< a larger counter than the change's
   };
   Written write(ContributionId contribution, const Plan& plan, const Change& change, bool keep_larger,
                 TimePoint now);
   bool write_number(ContributionId contribution, const Column& column, std::uint32_t element,
                     std::uint64_t after);
-  bool write_rate(ContributionId contribution, const Column& column, std::uint32_t element,
-                  const std::uint64_t* cells, TimePoint now);
+  void write_rate(ContributionId contribution, const Column& column, std::uint32_t element,
+                  const std::uint64_t* cells, TimePoint now, Written& written);
   bool write_text(ContributionId contribution, const Column& column, std::uint64_t cell,
                   std::string_view text);
   void count_change(ContributionId contribution, const Column& column, std::uint32_t element);
@@ -266,6 +295,8 @@ class Table {
                 std::uint64_t after);
   void make_rows(TimePoint now);
   void remove_contribution(ContributionId contribution);
+  void zero(ContributionId contribution, TimePoint now, bool owed);
+  void set_expiry(ContributionId contribution, TimePoint expires);
   TimePoint expiry(const Change& change, TimePoint now) const;
   TimePoint due(TimePoint expires) const;
 
@@ -281,6 +312,8 @@ class Table {
   std::unique_ptr<Index> index_;
   std::unique_ptr<Wheel> wheel_;
   std::vector<std::uint32_t> stored_types_;  ///< by origin: bit n set when it stores data type n
+  std::vector<std::size_t> owed_;            ///< by origin
+  std::uint32_t redefinitions_ = 0;
   std::vector<EntryId> changed_;
   bool track_changes_ = false;
   TableCounters counters_;

@@ -20,8 +20,8 @@ void store64(std::uint32_t* words, std::uint64_t value) {
 // The age in an update is at least the true one: what it lacks is the time on the way (peers-protocol 7.2). A
 // counter that is older than two periods reads 0 for ever, and one that never ran sends its clock as age:
 // both are empty.
-bool Table::write_rate(ContributionId id, const Column& column, std::uint32_t element,
-                       const std::uint64_t* cells, TimePoint now) {
+void Table::write_rate(ContributionId id, const Column& column, std::uint32_t element,
+                       const std::uint64_t* cells, TimePoint now, Written& written) {
   const Duration age(static_cast<std::int64_t>(cells[0]));
   const bool empty = (cells[1] == 0 && cells[2] == 0) || age > 2 * column.period;
   const TimePoint start = empty ? TimePoint{} : now - age;
@@ -30,12 +30,12 @@ bool Table::write_rate(ContributionId id, const Column& column, std::uint32_t el
   std::uint32_t* words = values(id) + column.offset + element * column.stride;
   const RateValue before = rate(id, column, element);
   // The same period, seen again, starts at another millisecond by the message's time on the way.
-  const bool differs = before.current != current || before.previous != previous ||
-                       std::chrono::abs(before.start - start) > column.period / 64 + Duration(20);
+  const bool counted = before.current != current || before.previous != previous;
+  written.counted |= counted && !empty;
+  written.differs |= counted || std::chrono::abs(before.start - start) > column.period / 64 + Duration(20);
   store64(words, static_cast<std::uint64_t>(start.time_since_epoch().count()));
   words[2] = current;
   words[3] = previous;
-  return differs;
 }
 
 bool Table::write_text(ContributionId id, const Column& column, std::uint64_t cell, std::string_view text) {
@@ -68,33 +68,62 @@ bool Table::write_number(ContributionId id, const Column& column, std::uint32_t 
 
 Table::Written Table::write(ContributionId id, const Plan& plan, const Change& change, bool keep_larger,
                             TimePoint now) {
-  bool differs = false;
-  bool kept = false;
+  Written written;
   for (const Plan::Step& step : plan.steps) {
     const Column& column = layout_.columns()[step.column];
     const std::uint64_t* cells = &change.cells[step.cell];
     for (std::uint32_t element = 0; element < column.elements; ++element) {
       switch (column.kind) {
         case ValueKind::kRate:
-          differs |= write_rate(id, column, element, cells + std::size_t{3} * element, now);
+          write_rate(id, column, element, cells + std::size_t{3} * element, now, written);
           break;
         case ValueKind::kDictionary:
-          differs |= write_text(id, column, cells[element], change.server_key);
+          written.counted |= write_text(id, column, cells[element], change.server_key);
           break;
         case ValueKind::kSigned32:
         case ValueKind::kUnsigned32:
         case ValueKind::kUnsigned64:
           if (keep_larger && traits(column.type).merge == Merge::kSum &&
               cells[element] < number(id, column, element)) {
-            kept = true;
+            written.kept = true;
           } else {
-            differs |= write_number(id, column, element, cells[element]);
+            written.counted |= write_number(id, column, element, cells[element]);
           }
           break;
       }
     }
   }
-  return {differs, kept};
+  written.differs |= written.counted;
+  return written;
+}
+
+void Table::zero(ContributionId id, TimePoint now, bool owed) {
+  Written unused;
+  for (const Column& column : layout_.columns()) {
+    for (std::uint32_t element = 0; element < column.elements; ++element) {
+      constexpr std::uint64_t kEmptyRate[3] = {0, 0, 0};
+      switch (column.kind) {
+        case ValueKind::kRate:
+          write_rate(id, column, element, kEmptyRate, now, unused);
+          break;
+        case ValueKind::kDictionary:
+          write_text(id, column, kTextNone, {});
+          break;
+        case ValueKind::kSigned32:
+        case ValueKind::kUnsigned32:
+        case ValueKind::kUnsigned64:
+          write_number(id, column, element, 0);
+          break;
+      }
+    }
+  }
+  settle(id);
+  head(id).flags = kClearedFlag | (owed ? kOwed : 0U);
+  if (owed) {
+    if (owed_.size() <= origin(id)) owed_.resize(std::size_t{origin(id)} + 1);
+    ++owed_[origin(id)];
+  }
+  set_expiry(id, now + (definition_.expire.count() == 0 ? kUnlimitedLife : definition_.expire));
 }
 
 void Table::count_change(ContributionId id, const Column& column, std::uint32_t element) {

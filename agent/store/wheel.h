@@ -23,6 +23,8 @@ class Wheel {
   std::size_t scheduled() const { return scheduled_; }
   std::size_t memory() const { return nodes_.memory(); }
 
+  bool waiting(std::uint32_t id) const { return id < nodes_.end() && node(id).due != kIdle; }
+
   /// How far ahead a row can be scheduled without waiting for another turn.
   Duration horizon() const { return resolution_ * (kSlots - 1); }
 

@@ -111,10 +111,10 @@ TEST_F(CommandsTest, ShowPeersSaysWhoWasTurnedAway) {
   pipeline::Instance lb1(agent_.hub, "lb1", 10, pipeline::kStart);
   pipeline::Instance web7(agent_.hub, "web7", 10, pipeline::kStart);
   const std::string text = ask("show peers");
-  EXPECT_THAT(text, StartsWith("# name\tkind\tdirection\tstate"));
-  EXPECT_THAT(text, HasSubstr("lb1\thaproxy\tin\tsynchronised\t10\t"));
-  EXPECT_THAT(text, HasSubstr("lb2\thaproxy\t-\tnever connected"));
-  EXPECT_THAT(text, HasSubstr("web7\t-\tin\trefused"));
+  EXPECT_THAT(text, StartsWith("# name\tkind\texpected\tdirection\tstate"));
+  EXPECT_THAT(text, HasSubstr("lb1\thaproxy\tyes\tin\tsynchronised\t10\t"));
+  EXPECT_THAT(text, HasSubstr("lb2\thaproxy\tyes\t-\tnever connected"));
+  EXPECT_THAT(text, HasSubstr("web7\t-\t-\tin\trefused"));
 }
 
 TEST_F(CommandsTest, AKeyIsWrittenAsItIsShown) {

@@ -207,7 +207,7 @@ accept-unknown = true
 [agent]
 name = "agent-lb1"
 drain-timeout = "5s"
-state-dir = "/tmp"
+snapshot-interval = "5s"
 [spoe]
 deadline = "20ms"
 max-frame-size = 4096
@@ -216,7 +216,7 @@ file = "/a.lua"
 [[hook]]
 file = "/b.lua"
 )"),
-      ElementsAre("5: agent.drain-timeout, agent.state-dir: checked, but not in this build: it has no effect",
+      ElementsAre("5: agent.drain-timeout, agent.snapshot-interval: checked, but not in this build: it has no effect",
                   "8: spoe: checked, but not in this build: it has no effect",
                   "10: hook: checked, but not in this build: it has no effect"));
 }

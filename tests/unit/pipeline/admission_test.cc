@@ -105,6 +105,17 @@ TEST(AdmissionTest, TheNewProcessOfAReloadReplacesTheOld) {
   EXPECT_FALSE(old_process.up());
 }
 
+TEST(AdmissionTest, ManyReloadsInARowAreNoTurnsTaken) {
+  Agent agent;
+  std::vector<std::unique_ptr<Instance>> processes;
+  for (std::uint64_t reload = 0; reload < 20; ++reload) {
+    processes.push_back(
+        std::make_unique<Instance>(agent.hub, "lb1", 10 + reload, kStart + seconds(1) * reload));
+    EXPECT_TRUE(processes.back()->up()) << reload;
+  }
+  EXPECT_EQ(agent.errors.count(Reason::kDuplicateSession), 0U);
+}
+
 TEST(AdmissionTest, ProcessesThatTakeTurnsAreTwoHostsWithOneName) {
   Agent agent;
   std::vector<std::unique_ptr<Instance>> instances;

@@ -89,6 +89,7 @@ class Instance final : public peers::Handler {
   int lessons_asked = 0;
   int lessons_ended = 0;
   bool answers_lessons = true;
+  bool acknowledges = true;  ///< of tables defined from then on
   bool lesson_complete;
   /// Called before a lesson that was asked for is ended.
   std::function<void()> teach = [] {};
@@ -112,6 +113,7 @@ class Instance final : public peers::Handler {
   Result<void> admit(const peers::Hello&, TimePoint) override { return {}; }
   void established(TimePoint) override { established_ = true; }
   std::optional<std::uint32_t> table_defined(const TableDefinition& definition, TimePoint) override {
+    if (!acknowledges) return std::nullopt;
     defined.push_back(definition.name);
     return static_cast<std::uint32_t>(defined.size() - 1);
   }
@@ -146,8 +148,9 @@ class Instance final : public peers::Handler {
 /// An agent without sockets: rules, tables and hub.
 struct Agent {
   explicit Agent(HubSetup setup = default_setup(),
-                 std::vector<AggregateRule> aggregates = {{Pattern("*"), Pattern("*.total")}})
-      : rules(std::move(aggregates), {"stickmesh", "limits"}),
+                 std::vector<AggregateRule> aggregates = {{Pattern("*"), Pattern("*.total")}},
+                 std::vector<Pattern> replicated = {})
+      : rules(std::move(aggregates), {"stickmesh", "limits"}, std::move(replicated)),
         registry(rules, std::size_t{1} << 28U, 16, 42),
         hub(std::move(setup), registry, errors) {}
 

@@ -29,7 +29,7 @@ TEST(LessonTest, APartialLessonIsAskedForAgainAfterASecond) {
   EXPECT_EQ(lb1.lessons_asked, asked);
   lb1.lesson_complete = true;
   lb1.exchange(kStart + milliseconds(1001));
-  EXPECT_EQ(lb1.lessons_asked, asked + 1);
+  EXPECT_EQ(lb1.lessons_asked, asked + 2) << "and once more: it may have been taught while it answered";
 }
 
 TEST(LessonTest, EveryRequestIsAnsweredWithTheTotalsAndOneEnd) {
@@ -143,6 +143,38 @@ TEST(LessonTest, ANewProcessIsBelievedOnceItsLessonIsComplete) {
   after.lesson_complete = true;
   after.exchange(kStart + milliseconds(3002));
   EXPECT_EQ(sum(), 2U) << "it has all it will have";
+}
+
+TEST(LessonTest, ANewProcessThatReconnectsBeforeItIsCompleteGetsTheTotalsAgain) {
+  Agent agent;
+  { Instance before(agent.hub, "lb1", 10, kStart); }
+  Instance lb2(agent.hub, "lb2", 20, kStart);
+  lb2.push(1, kInput, "joe", 1, {5});
+  lb2.exchange(kStart);
+  const TimePoint later = kStart + seconds(1);
+  {
+    Instance first(agent.hub, "lb1", 11, later, "agent-1", /*complete=*/false);
+    first.session().select(2, kTotal);
+    first.exchange(later);
+    ASSERT_EQ(first.received.size(), 1U);
+  }
+  // Now the old process teaches it an older copy; it says so in no way but that it is complete from then on.
+  Instance second(agent.hub, "lb1", 11, later + seconds(1), "agent-1", /*complete=*/false);
+  second.session().select(2, kTotal);
+  second.exchange(later + seconds(1));
+  EXPECT_TRUE(second.received.empty()) << "it has acknowledged that";
+  second.lesson_complete = true;
+  second.exchange(later + milliseconds(2100));
+  EXPECT_FALSE(second.received.empty());
+}
+
+TEST(LessonTest, ASuccessorIsAskedTwice) {
+  Agent agent;
+  Instance before(agent.hub, "lb1", 10, kStart);
+  EXPECT_EQ(before.lessons_asked, 1);
+  Instance after(agent.hub, "lb1", 11, kStart + seconds(1));
+  EXPECT_EQ(after.lessons_asked, 2)
+      << "the old process may have taught it one table while it answered for another";
 }
 
 TEST(LessonTest, ARequestBeginsAGeneration) {

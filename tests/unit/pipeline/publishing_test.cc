@@ -211,7 +211,7 @@ TEST(PublishingTest, ATotalTableWithAnotherPeriodIsAMismatch) {
   lb1.exchange(kStart + seconds(1));
   EXPECT_TRUE(lb1.received.empty());
   EXPECT_EQ(agent.errors.count(Reason::kDefinitionMismatch), 1U);
-  EXPECT_NE(agent.peer("lb1").note.find("http_req_rate(30s)"), std::string::npos);
+  EXPECT_NE(agent.peer("lb1").link->problems().find("http_req_rate(30s)"), std::string::npos);
 }
 
 TEST(PublishingTest, ARateThatStraysIsSentAgainWithoutAnotherMessage) {

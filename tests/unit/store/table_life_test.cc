@@ -95,7 +95,15 @@ TEST_F(TableLifeTest, ANewerUpdateAfterALessonStartsTheLifeAnew) {
   lb1.live("k", {1}, at(100));
   EXPECT_EQ(expires("k", lb1), at(4100));
   lb1.repeat("k", {1}, at(500));  // the live one again: a resumed session pushes untimed
-  EXPECT_EQ(expires("k", lb1), at(4500));
+  EXPECT_EQ(expires("k", lb1), at(4100));
+}
+
+TEST_F(TableLifeTest, AnUpdateIdThatWaitedAndWasCountedAgainStartsTheLifeAnew) {
+  make(Duration(4000));
+  Sender lb1 = sender("lb1");
+  lb1.lesson("k", {1}, Duration(300), at(0));
+  EXPECT_EQ(lb1.repeat("k", {2}, at(100)), Applied::kChanged);
+  EXPECT_EQ(expires("k", lb1), at(4100));
 }
 
 TEST_F(TableLifeTest, TheSameUpdateIdOfAnotherGenerationIsAnotherUpdate) {

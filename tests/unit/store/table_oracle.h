@@ -31,7 +31,6 @@ class TableOracle {
   struct Contribution {
     Version version;
     std::int64_t expires = 0;
-    bool from_lesson = false;
     std::map<Name, Value> values;
   };
   using Entry = std::map<OriginId, Contribution>;
@@ -46,12 +45,12 @@ class TableOracle {
     if (!fresh && change.version.generation < held.version.generation) return Applied::kStale;
 
     const bool anew = change.life == LifeKind::kAnew;
-    const bool repeats = !fresh && anew && held.from_lesson && held.version == change.version;
-    if (!repeats)
-      held.expires = now + (anew ? expire_ : std::min<std::int64_t>(change.remaining.count(), expire_));
-    held.from_lesson = !anew || repeats;
-    held.version = change.version;
+    const bool same_version = !fresh && held.version == change.version;
+    counted_ = false;
     const bool differs = write(held, sender, change, now);
+    if (!anew || counted_ || !same_version)
+      held.expires = now + (anew ? expire_ : std::min<std::int64_t>(change.remaining.count(), expire_));
+    held.version = change.version;
     if (fresh || differs) {
       changed.insert(key);
       return Applied::kChanged;
@@ -109,14 +108,14 @@ class TableOracle {
             cell += 3;
             break;
           case ValueKind::kDictionary:
-            differs |= write_text(value, change.cells[cell++], std::string(change.server_key));
+            counted_ |= write_text(value, change.cells[cell++], std::string(change.server_key));
             break;
           default:
-            differs |= write_number(value, stored.type, change.cells[cell++]);
+            counted_ |= write_number(value, stored.type, change.cells[cell++]);
         }
       }
     }
-    return differs;
+    return differs || counted_;
   }
 
   bool write_number(Value& value, DataType type, std::uint64_t after) {
@@ -137,7 +136,7 @@ class TableOracle {
     return true;
   }
 
-  static bool write_rate(Value& value, std::int64_t period, const std::uint64_t* cells, std::int64_t now) {
+  bool write_rate(Value& value, std::int64_t period, const std::uint64_t* cells, std::int64_t now) {
     const auto age = static_cast<std::int64_t>(cells[0]);
     Value after;
     if (age <= 2 * period && (cells[1] != 0 || cells[2] != 0)) {
@@ -145,13 +144,15 @@ class TableOracle {
       after.current = cells[1];
       after.previous = cells[2];
     }
-    const bool differs = after.current != value.current || after.previous != value.previous ||
-                         std::abs(after.start - value.start) > period / 64 + 20;
+    const bool other = after.current != value.current || after.previous != value.previous;
+    counted_ |= other && (after.current != 0 || after.previous != 0);
+    const bool differs = other || std::abs(after.start - value.start) > period / 64 + 20;
     value = after;
     return differs;
   }
 
   std::int64_t expire_;
+  bool counted_ = false;  ///< the change says more than that time has passed
 };
 
 }  // namespace stickmesh::store

@@ -1,0 +1,137 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "agent/base/log.h"
+#include "agent/pipeline/hub.h"
+#include "agent/pipeline/peer_link.h"
+
+namespace stickmesh::pipeline {
+
+namespace {
+
+constexpr Duration kBarrierInterval{500};
+
+}  // namespace
+
+Hub::Attendance Hub::attendance(TimePoint now) const {
+  Attendance attendance;
+  for (const Peer& peer : peers_) {
+    if (!expected(peer)) continue;
+    ++attendance.expected;
+    const bool here = peer.link != nullptr && peer.link->synchronised() && peer.link->heard_lately(now);
+    if (here) ++attendance.present;
+  }
+  return attendance;
+}
+
+void Hub::update_presence(TimePoint now) {
+  bool left = false;
+  for (auto peer = peers_.begin(); peer != peers_.end();) {
+    const auto next = std::next(peer);
+    if (peer->link == nullptr && now - peer->last_seen >= setup_.away_after) {
+      store::Origin& origin = registry_.origins()[peer->origin];
+      if (std::exchange(origin.present, false)) {
+        log::notice("peer {}: away for {}; its open connections are no longer counted", peer->setup.name,
+                    describe(setup_.away_after));
+        for (auto& [name, record] : registry_.tables()) record.table->mark_present_sums(peer->origin);
+        left = true;
+      }
+      if (!peer->configured && now - peer->last_seen >= setup_.forget_after) forget(peer, now);
+    }
+    peer = next;
+  }
+  if (left) registry_.settle_definitions(now);
+}
+
+Result<void> Hub::set_maintenance(std::string_view name, bool on) {
+  Peer* peer = find(name);
+  if (peer == nullptr || !peer->configured) {
+    return refuse(Reason::kNotFound,
+                  fmt::format("there is no [[peer]] name = \"{}\" in {}", name, setup_.config_file));
+  }
+  if (std::exchange(peer->maintenance, on) != on && on_runtime_changed_) on_runtime_changed_();
+  return {};
+}
+
+Result<void> Hub::forget(std::string_view name, TimePoint now) {
+  const auto peer =
+      std::find_if(peers_.begin(), peers_.end(), [&](const Peer& had) { return had.setup.name == name; });
+  if (peer == peers_.end()) return refuse(Reason::kNotFound, fmt::format("there is no peer '{}'", name));
+  if (peer->configured) {
+    return refuse(
+        Reason::kBadCommand,
+        fmt::format("'{}' is configured at {}:{}: take it out with `set peer {} maint`, or remove it "
+                    "there and restart",
+                    name, setup_.config_file, peer->setup.line, name));
+  }
+  if (peer->link != nullptr)
+    return refuse(Reason::kBadCommand, fmt::format("'{}' has a session: stop it first", name));
+  forget(peer, now);
+  return {};
+}
+
+// What it counted stays until it expires.
+void Hub::forget(std::list<Peer>::iterator peer, TimePoint now) {
+  log::notice("peer {}: forgotten; it is no longer expected", peer->setup.name);
+  store::Origin& origin = registry_.origins()[peer->origin];
+  if (std::exchange(origin.present, false)) {
+    for (auto& [name, record] : registry_.tables()) record.table->mark_present_sums(peer->origin);
+  }
+  registry_.forget_definitions(peer->origin, now);
+  for (PeerLink* link : links_) {
+    if (link->peer_ == &*peer) link->peer_ = nullptr;
+  }
+  peers_.erase(peer);
+}
+
+void Hub::keep_marks(bool unpublished, TimePoint now) {
+  const bool wanted =
+      std::any_of(links_.begin(), links_.end(), [](const PeerLink* link) { return link->wants_marks(); });
+  if (!wanted) {
+    barrier_.reset();
+    return;
+  }
+  if (!barrier_ && now >= next_barrier_) {
+    next_barrier_ = now + kBarrierInterval;
+    const auto until = setup_.wall_clock() + kMarkLife;
+    barrier_ = Mark{now, std::chrono::duration_cast<std::chrono::seconds>(until.time_since_epoch()).count()};
+    for (PeerLink* link : links_) link->note_arrived();
+  }
+  if (!barrier_ || unpublished) return;
+  if (!std::all_of(links_.begin(), links_.end(), [](const PeerLink* link) { return link->caught_up(); }))
+    return;
+  const Attendance here = attendance(now);
+  barrier_->present = here.present;
+  barrier_->expected = here.expected;
+  for (PeerLink* link : links_) link->place_barrier(*barrier_);
+  barrier_.reset();
+}
+
+std::vector<Hub::Cleared> Hub::clear(TableRecord& record, store::EntryId entry, TimePoint now) {
+  std::vector<Cleared> told;
+  if (record.replicated) {
+    store::Table& table = *record.table;
+    table.clear(entry, now, [](store::OriginId) { return false; });
+    table.set_writer(table.first(entry), store::kNobody);
+    wake();
+    return told;
+  }
+  const auto instance = [&](store::OriginId origin) {
+    return std::find_if(peers_.begin(), peers_.end(),
+                        [&](const Peer& peer) { return peer.origin == origin; });
+  };
+  record.table->clear(entry, now, [&](store::OriginId origin) { return instance(origin) != peers_.end(); });
+  for (store::ContributionId id = record.table->first(entry); id != store::kNone;
+       id = record.table->following(id)) {
+    const auto peer = instance(record.table->origin(id));
+    if (peer == peers_.end()) continue;
+    const bool reached = peer->link != nullptr && peer->link->clear_at_instance(record, entry, now);
+    told.push_back({peer->setup.name, reached});
+  }
+  wake();
+  return told;
+}
+
+}  // namespace stickmesh::pipeline

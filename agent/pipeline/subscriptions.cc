@@ -1,0 +1,209 @@
+#include "agent/pipeline/subscriptions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace stickmesh::pipeline {
+
+namespace {
+
+// A mark is for two seconds, and one is taken every half: more could not be sent in time.
+constexpr std::size_t kMaxBarriers = 4;
+
+}  // namespace
+
+void Subscriptions::begin(Peer& peer, bool resume) {
+  peer_ = &peer;
+  resume_ = resume;
+}
+
+void Subscriptions::announced(const TableDefinition& definition) {
+  const auto known = std::find_if(subscriptions_.begin(), subscriptions_.end(), [&](const Subscription& had) {
+    return had.announced.name == definition.name;
+  });
+  if (known == subscriptions_.end()) {
+    awaited_[std::string(canonical_name(definition.name))] = definition;
+    subscribe();
+  } else if (known->announced != definition) {
+    known->announced = definition;
+    shape(*known);
+  }
+}
+
+void Subscriptions::subscribe() {
+  for (auto awaited = awaited_.begin(); awaited != awaited_.end();) {
+    TableRecord* record = registry_.find_output(awaited->first);
+    if (record == nullptr) {
+      ++awaited;
+      continue;
+    }
+    Subscription subscription;
+    subscription.announced = awaited->second;
+    subscription.record = record;
+    const auto known = peer_->acknowledged.find(awaited->first);
+    if (resume_ && known != peer_->acknowledged.end()) {
+      subscription.cursor = subscription.acknowledged = subscription.everything_until = known->second;
+    } else {
+      start_over(subscription);
+    }
+    shape(subscription);
+    subscriptions_.push_back(std::move(subscription));
+    awaited = awaited_.erase(awaited);
+  }
+  outputs_number_ = registry_.outputs_number();
+}
+
+void Subscriptions::shape(Subscription& subscription) {
+  subscription.layout_number = subscription.record->table->layout_number();
+  const std::optional<ShapeId> before = subscription.shape;
+  Result<ShapeId> shape = subscription.record->output->shape_for(subscription.announced);
+  if (shape) {
+    subscription.shape = *shape;
+    subscription.problem.clear();
+    if (before) start_over(subscription);
+    return;
+  }
+  subscription.shape.reset();
+  if (std::exchange(subscription.problem, to_string(shape.error())) != subscription.problem) {
+    complain_(shape.error());
+  }
+}
+
+void Subscriptions::acknowledged(peers::TableId table, std::uint32_t update_id) {
+  if (table == 0 || table > subscriptions_.size()) return;
+  Subscription& subscription = subscriptions_[table - 1];
+  const std::uint64_t sequence = subscription.record->output->feed().sequence_of(update_id);
+  // Some versions acknowledge numbers that were never sent (peers-protocol 6): these say nothing.
+  if (sequence > subscription.cursor || sequence <= subscription.acknowledged) return;
+  subscription.acknowledged = sequence;
+  peer_->acknowledged[subscription.record->output->name()] = sequence;
+}
+
+void Subscriptions::start_over(Subscription& subscription) {
+  subscription.cursor = subscription.acknowledged = 0;
+  peer_->acknowledged.erase(subscription.record->output->name());
+  subscription.lesson_end = subscription.everything_until = subscription.record->output->feed().last();
+}
+
+void Subscriptions::rewind() {
+  for (Subscription& subscription : subscriptions_) start_over(subscription);
+}
+
+bool Subscriptions::in_flight(const TableRecord& record, store::EntryId entry) const {
+  const auto found =
+      std::find_if(subscriptions_.begin(), subscriptions_.end(),
+                   [&](const Subscription& subscription) { return subscription.record == &record; });
+  if (found == subscriptions_.end()) return false;
+  const std::uint64_t sequence = record.output->newest(entry);
+  return sequence > found->acknowledged && sequence <= found->sent;
+}
+
+bool Subscriptions::lesson_given() const {
+  return std::all_of(subscriptions_.begin(), subscriptions_.end(), [](const Subscription& subscription) {
+    return !subscription.shape || subscription.cursor >= subscription.lesson_end;
+  });
+}
+
+bool Subscriptions::send(std::size_t backlog, bool replicated, TimePoint now) {
+  if (outputs_number_ != registry_.outputs_number()) subscribe();
+  for (Subscription& subscription : subscriptions_) {
+    if (subscription.record->output->replicated() && !replicated) continue;
+    const bool done = send(subscription, backlog, now);
+    subscription.sent = std::max(subscription.sent, subscription.cursor);
+    if (!done) return false;
+  }
+  return true;
+}
+
+bool Subscriptions::send(Subscription& subscription, std::size_t backlog, TimePoint now) {
+  Output& output = *subscription.record->output;
+  if (subscription.layout_number != subscription.record->table->layout_number()) shape(subscription);
+  if (!subscription.shape) return true;
+  const store::ChangeFeed& feed = output.feed();
+  if (subscription.cursor == feed.last()) return true;
+  const auto index = static_cast<std::size_t>(&subscription - subscriptions_.data());
+  bool selected = false;
+  for (std::size_t at = feed.after(subscription.cursor); at < feed.size(); ++at) {
+    if (session_.pending().size() >= backlog) return false;
+    subscription.record->table->prefetch_ahead(at, feed.size(),
+                                               [&](std::size_t position) { return feed.at(position).entry; });
+    const store::ChangeFeed::Place& place = feed.at(at);
+    subscription.cursor = place.sequence;
+    const std::uint64_t newest = output.newest(place.entry);
+    if (newest != place.sequence && !held_by_barrier(index, place.sequence, newest)) continue;
+    if (output.replicated() && place.sequence > subscription.everything_until &&
+        !output.is_news_to(peer_->origin, place.entry)) {
+      continue;
+    }
+    const Bytes message = output.encode(*subscription.shape, place, now);
+    if (message.empty()) continue;
+    if (message.size() > peers::kMaxSentMessage) {
+      complain_({Reason::kMessageTooLong,
+                 fmt::format("an update of {} is longer than {} bytes, which is more than HAProxy takes",
+                             output.name(), peers::kMaxSentMessage)});
+      continue;
+    }
+    if (!selected) {
+      session_.select(static_cast<peers::TableId>(index + 1), output.definition(*subscription.shape));
+      selected = true;
+    }
+    session_.append_update(message);
+  }
+  subscription.cursor = feed.last();
+  return true;
+}
+
+void Subscriptions::place_barrier(const Mark& mark) {
+  if (barriers_.size() >= kMaxBarriers) barriers_.pop_front();
+  Barrier& barrier = barriers_.emplace_back();
+  barrier.mark = mark;
+  for (const Subscription& subscription : subscriptions_) {
+    const Output& output = *subscription.record->output;
+    barrier.places.push_back({output.feed().last(), output.compactions()});
+  }
+}
+
+// A key that was published again behind a barrier has left its place before it. Its newest state then goes
+// out at the old place as well: else the mark would speak of a value that is still to come.
+bool Subscriptions::held_by_barrier(std::size_t index, std::uint64_t sequence, std::uint64_t newest) const {
+  return newest != 0 && std::any_of(barriers_.begin(), barriers_.end(), [&](const Barrier& barrier) {
+           return index < barrier.places.size() && sequence <= barrier.places[index].sequence &&
+                  newest > barrier.places[index].sequence;
+         });
+}
+
+Subscriptions::Standing Subscriptions::standing(const Barrier& barrier) const {
+  for (std::size_t index = 0; index < barrier.places.size(); ++index) {
+    const Subscription& subscription = subscriptions_[index];
+    const Barrier::Place& place = barrier.places[index];
+    if (!subscription.shape || subscription.cursor >= place.sequence) continue;
+    // The old places of keys that were published again are gone.
+    if (place.compactions != subscription.record->output->compactions()) return Standing::kVoid;
+    return Standing::kWaiting;
+  }
+  return Standing::kPassed;
+}
+
+std::optional<Subscriptions::Passed> Subscriptions::take_passed(TimePoint now) {
+  std::optional<Passed> newest;
+  while (!barriers_.empty()) {
+    const Barrier& barrier = barriers_.front();
+    const Standing where = standing(barrier);
+    if (where == Standing::kWaiting && now - barrier.mark.time < kMarkLife) break;
+    if (where == Standing::kPassed) newest = {barrier.mark, barrier.places.size()};
+    barriers_.pop_front();
+  }
+  return newest;
+}
+
+std::uint64_t Subscriptions::backlog() const {
+  std::uint64_t waiting = 0;
+  for (const Subscription& subscription : subscriptions_) {
+    const store::ChangeFeed& feed = subscription.record->output->feed();
+    waiting += feed.size() - feed.after(subscription.cursor);
+  }
+  return waiting;
+}
+
+}  // namespace stickmesh::pipeline

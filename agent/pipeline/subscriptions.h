@@ -1,0 +1,108 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/peers/session/session.h"
+#include "agent/pipeline/peer.h"
+#include "agent/pipeline/registry.h"
+
+namespace stickmesh::pipeline {
+
+/// A total or a replicated table that an instance gets. Its number on the wire is its index plus one.
+struct Subscription {
+  TableDefinition announced;
+  TableRecord* record = nullptr;
+  std::optional<ShapeId> shape;  ///< nothing while the definitions do not fit
+  std::string problem;           ///< why they do not
+  std::uint32_t layout_number = 0;
+  std::uint64_t cursor = 0;
+  std::uint64_t sent = 0;  ///< the furthest that |cursor| has been in this session
+  std::uint64_t acknowledged = 0;
+  std::uint64_t everything_until = 0;  ///< up to here also what the instance itself wrote
+  std::uint64_t lesson_end = 0;        ///< where the lesson that we give ends
+};
+
+/// What a mark says, and of which moment.
+struct Mark {
+  TimePoint time;             ///< everything received until then is in the totals
+  std::int64_t until = 0;     ///< Unix second
+  std::uint32_t present = 0;  ///< expected origins that are there and synchronised
+  std::uint32_t expected = 0;
+};
+
+/// What one instance gets: the totals that it has announced, each a cursor into its table's change feed, and
+/// the barriers behind which marks are sent. Owned by the link, whose session it writes to.
+class Subscriptions {
+ public:
+  using Complain = std::function<void(const Error&)>;
+
+  Subscriptions(Registry& registry, peers::PeerSession& session, Complain complain)
+      : registry_(registry), session_(session), complain_(std::move(complain)) {}
+
+  /// The session is up; |resume|: with the process that acknowledged what |peer| remembers.
+  void begin(Peer& peer, bool resume);
+  /// The instance has a table by that name of an output.
+  void announced(const TableDefinition& definition);
+  void acknowledged(peers::TableId table, std::uint32_t update_id);
+
+  /// Everything again, from the first entry on: the beginning of a lesson.
+  void rewind();
+  /// Whether all that the lesson had to tell has been sent.
+  bool lesson_given() const;
+
+  /// Sends until |backlog| bytes are pending. True when nothing is left. Replicated tables wait until
+  /// |replicated|: what the instance has changed meanwhile must be known first.
+  bool send(std::size_t backlog, bool replicated, TimePoint now);
+  /// Whether the state of |entry| that was last published may still be on its way to the instance.
+  bool in_flight(const TableRecord& record, store::EntryId entry) const;
+
+  /// Puts a barrier behind all that waits at this moment.
+  void place_barrier(const Mark& mark);
+  /// The newest mark whose barrier has been passed since the last call, and how many of the subscriptions it
+  /// is about: those that came later wait for the next.
+  struct Passed {
+    Mark mark;
+    std::size_t subscriptions;
+  };
+  std::optional<Passed> take_passed(TimePoint now);
+
+  const std::vector<Subscription>& all() const { return subscriptions_; }
+  /// Entries that wait.
+  std::uint64_t backlog() const;
+
+ private:
+  struct Barrier {
+    Mark mark;
+    struct Place {
+      std::uint64_t sequence;
+      std::uint64_t compactions;
+    };
+    std::vector<Place> places;  ///< by subscription
+  };
+
+  void subscribe();
+  void shape(Subscription& subscription);
+  void start_over(Subscription& subscription);
+  bool send(Subscription& subscription, std::size_t backlog, TimePoint now);
+  bool held_by_barrier(std::size_t index, std::uint64_t sequence, std::uint64_t newest) const;
+  enum class Standing : std::uint8_t { kWaiting, kPassed, kVoid };
+  Standing standing(const Barrier& barrier) const;
+
+  Registry& registry_;
+  peers::PeerSession& session_;
+  Complain complain_;
+  Peer* peer_ = nullptr;
+  bool resume_ = false;
+  std::map<std::string, TableDefinition> awaited_;  ///< announced, but nobody has defined the input yet
+  std::uint64_t outputs_number_ = 0;
+  std::vector<Subscription> subscriptions_;
+  std::deque<Barrier> barriers_;  ///< oldest first
+};
+
+}  // namespace stickmesh::pipeline
