@@ -6,6 +6,7 @@ import dataclasses
 
 from support.ports import free_port
 
+STATUS = "type string len 64 size 1k expire 2s store gpt0,gpc0,gpc1"
 HTTP = "type string len 64 size 100k expire 10m store http_req_cnt,http_req_rate(10s)"
 
 
@@ -17,6 +18,7 @@ class Layout:
     agent: int
     tables: dict[str, str] = dataclasses.field(default_factory=lambda: {"http": HTTP})
     totals: bool = True
+    status: bool = False  # the table of marks; a limit is then compared with the total only while its mark is current
     agent_name: str = "agent-1"
     limit: int | None = None
     key: str = "req.hdr(x-client)"
@@ -36,13 +38,18 @@ class Layout:
             lines.append(f"    table {name} {definition}")
             if self.totals:
                 lines.append(f"    table {name}.total {definition}")
+        if self.status:
+            lines.append(f"    table stickmesh {STATUS}")
         return "\n".join(lines) + f"\n{self.extra_peers}\n"
 
     def _frontend(self) -> str:
         refuse = ""
         if self.limit is not None:
-            refuse = (f"    http-request deny deny_status 429 if {{ sc0_http_req_cnt gt {self.limit} }} || "
-                      f"{{ {self.key},table_http_req_cnt(mesh/http.total) gt {self.limit} }}\n")
+            guard = "{ date,neg,add(txn.until) gt 0 } " if self.status else ""
+            until = ("    http-request set-var(txn.until) str(http.total),table_gpt0(mesh/stickmesh)\n"
+                     if self.status else "")
+            refuse = (f"{until}    http-request deny deny_status 429 if {{ sc0_http_req_cnt gt {self.limit} }} || "
+                      f"{guard}{{ {self.key},table_http_req_cnt(mesh/http.total) gt {self.limit} }}\n")
         return (f"frontend http\n    bind 127.0.0.1:{self.http_port}\n"
                 f"    http-request track-sc0 {self.key} table mesh/http\n{refuse}{self.frontend}"
                 "    http-request return status 200\n")
