@@ -64,9 +64,16 @@ def parse_table(text: str) -> Table:
             continue
         entry: Entry = {"exp": int(found[2])}
         for name, value in re.findall(r"(\w+)(?:\(\d+\))?=(\S*)", found[3]):
-            entry[name] = int(value) if re.fullmatch(r"-?\d+", value) else value
+            entry[name] = _value(name, value)
         table[unescape(found[1]) if "\\" in found[1] else found[1]] = entry
     return table
+
+
+def _value(name: str, text: str) -> Value:
+    if not re.fullmatch(r"-?\d+", text):
+        return text
+    # HAProxy 2.4 prints the counters of 64 bits as signed numbers.
+    return int(text) % 2**64 if name.startswith("bytes_") else int(text)
 
 
 def unescape(text: str) -> str:
