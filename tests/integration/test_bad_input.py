@@ -7,9 +7,8 @@ import struct
 import time
 
 from support import peer, wait, wire
-from support.agent import AgentConfig, PeerConfig
-from support.case import MeshTest, http_table
-from support.ports import free_port
+from support.case import http_table
+from support.witness import WitnessTest
 
 V = wire.varint
 OVERFLOW = bytes.fromhex("fff0fefefefefefefe10")
@@ -118,32 +117,8 @@ BAD_HELLOS: dict[str, tuple[bytes, set[str]]] = {
 }
 
 
-class BadInputTest(MeshTest):
-    """One agent, one real instance and one scripted one that live through it all, and `evil`, who does not."""
+class BadInputTest(WitnessTest):
     seconds = 150
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.port = free_port()
-        peers = [PeerConfig(name) for name in ("lb1", "lb2", "evil")]
-        self.daemon = self.start_agent(AgentConfig(peers=peers), self.port)
-        self.add_instance("lb1", self.port)
-        self.wait_sessions("lb1")
-        self.source = http_table()
-        self.good = self.dial(self.port, "agent-1", "lb2", [self.source])
-        self.good.push(self.source, "joe", http_req_cnt=5)
-        self.instances["lb1"].set("mesh/http", "joe", http_req_cnt=7)
-        self.wait_total("joe", "http_req_cnt", 12)
-        self.connections = self.instances["lb1"].peers()["agent-1"]["new_conn"]
-
-    def unharmed(self) -> None:
-        """Both live sessions are the ones of the start, and what they push still arrives."""
-        self.assertFalse(self.good.closed, "the scripted instance lost its session")
-        state = self.instances["lb1"].peers()["agent-1"]
-        self.assertEqual((state["last_status"], state["new_conn"]), ("ESTA", self.connections))
-        self.good.push(self.source, "joe", http_req_cnt=15)
-        self.wait_total("joe", "http_req_cnt", 22)
-        self.assertEqual(self.daemon.value("http.total", "joe", "http_req_cnt"), 22)
 
     def try_all(self, cases: dict[str, tuple[bytes, set[str]]], hello: bytes, status: bytes) -> None:
         wrong = []
@@ -254,24 +229,4 @@ class BadInputTest(MeshTest):
         """max-tables bounds what one session may define."""
         answer = b"".join(http_table(f"/t{n}", number=n + 1).definition() for n in range(120))
         self.try_all({"120 tables": (answer, {"too-many-tables"})}, wire.hello("agent-1", "evil"), b"200\n")
-        self.unharmed()
-
-    def test_a_peer_that_does_not_read(self) -> None:
-        """Its session ends, and what waited for it took no memory that grows."""
-        total = http_table("/http.total")
-        connection, status = peer.greet(self.port, "agent-1", "evil")
-        self.assertEqual(status, b"200\n")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.sendall(total.definition() + wire.message(wire.CONTROL, wire.FINISHED))
-        deadline = time.monotonic() + 30
-        turn = 0
-        while time.monotonic() < deadline and not self.daemon.errors().get("not-reading"):
-            turn += 1
-            self.instances["lb1"].fill("mesh/http", ((f"u{n}", {"http_req_cnt": turn}) for n in range(2000)))
-            try:
-                connection.sendall(wire.message(wire.CONTROL, wire.HEARTBEAT))
-            except OSError:
-                break
-        wait.until(lambda: self.daemon.errors().get("not-reading", 0), what="not-reading is counted", timeout=3)
-        connection.close()
         self.unharmed()

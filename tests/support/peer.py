@@ -231,9 +231,10 @@ def connect(port: int, source: str = "127.0.0.1") -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), 5.0, (source, 0))
 
 
-def greet(port: int, remote: str, local: str, *, pid: int = 1, version: str = "2.1") -> tuple[socket.socket, bytes]:
+def greet(port: int, remote: str, local: str, *, pid: int = 1, version: str = "2.1",
+          source: str = "127.0.0.1") -> tuple[socket.socket, bytes]:
     """Dials and says hello; returns the connection and the status line, which is empty when it was just closed."""
-    connection = connect(port)
+    connection = connect(port, source)
     connection.sendall(wire.hello(remote, local, pid, version))
     try:
         status = read_line(connection)
@@ -310,9 +311,9 @@ class Listener:
 
 
 def raw_exchange(port: int, data: bytes, timeout: float = 12.0,
-                 more: Callable[[socket.socket], None] | None = None) -> bytes:
+                 more: Callable[[socket.socket], None] | None = None, source: str = "127.0.0.1") -> bytes:
     """Sends |data| and returns all that came back until the other side closed; raises TimeoutError if it never does."""
-    with connect(port) as connection:
+    with connect(port, source) as connection:
         connection.settimeout(timeout)
         answer = b""
         try:

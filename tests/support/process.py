@@ -72,6 +72,10 @@ class Process:
                 return int(line.split()[1])
         raise LookupError("no VmRSS")
 
+    def open_files(self) -> int:
+        """Descriptors in use, connections among them."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
