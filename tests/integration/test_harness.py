@@ -49,15 +49,19 @@ class HarnessTest(HaproxyTest):
         self.assertEqual(session.table_names(), {"/http", "/http.total"})
 
     def test_scripted_peer_listens_and_teaches(self) -> None:
+        """It listens before HAProxy starts: who finds the port closed dials again after up to 5 s, and by then has given
+        up finding a teacher."""
         table = http_table("/http.total")
         table.change("joe", http_req_cnt=50, http_req_rate=(0, 0, 20))
-        listener = self.listener([table], port=self.layout.agent)
+        layout = Layout("lb2", free_port())
+        listener = self.listener([table], port=layout.agent)
+        haproxy = self.start_haproxy("lb2", layout.config())
         session = listener.session()
         self.assertEqual(listener.hellos[0][:2], ["HAProxyS 2.1", "agent-1"])
-        wait.until(lambda: self.haproxy.value("mesh/http.total", "joe", "http_req_cnt"), lambda n: n == 50)
+        wait.until(lambda: haproxy.value("mesh/http.total", "joe", "http_req_cnt"), lambda n: n == 50)
         update_id = session.push(table, "amy", http_req_cnt=9)
         wait.until(lambda: session.acked.get(table.number), lambda acked: acked == update_id)
-        self.assertEqual(self.haproxy.value("mesh/http.total", "amy", "http_req_cnt"), 9)
+        self.assertEqual(haproxy.value("mesh/http.total", "amy", "http_req_cnt"), 9)
 
     def test_wrong_names_are_answered(self) -> None:
         port = self.layout.peers_port

@@ -52,6 +52,18 @@ class FalseAcksTest(WitnessTest):
         self.assertEqual(set(self.daemon.errors()), {"connection-lost"})
         self.unharmed()
 
+    def test_what_was_not_sent_to_it_yet_is_not_taken_as_received(self) -> None:
+        """The numbers exist, since lb1 had them, and are acknowledged in the segment that announces the table."""
+        self.fill(1)
+        self.wait_total("u199", "http_req_cnt", 200)
+        acks = b"".join(wire.ack(1, update_id) for update_id in range(1, 1000))
+        with peer.connect(self.port) as connection:
+            connection.sendall(wire.hello("agent-1", "evil") + http_table("/http.total").definition() + acks)
+            self.assertEqual(peer.read_line(connection), b"200\n")
+        wait.until(lambda: self.daemon.peers()["evil"]["state"], lambda state: state == "away")
+        self.wait_all(self.start(), 1)
+        self.unharmed()
+
     def test_a_true_ack_among_false_ones_is_believed(self) -> None:
         """What was acknowledged is not sent again, so the test above does not pass just because all acks are lost."""
         session = self.start()
