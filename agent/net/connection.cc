@@ -19,7 +19,6 @@ namespace {
 /// Written per call at most, give or take one write: a reader that keeps up with a long answer must not keep
 /// the loop.
 constexpr std::size_t kWriteBudget = 65536;
-constexpr Duration kLinger{5000};
 
 Error lost(int error) {
   return {Reason::kConnectionLost, std::strerror(error)};
@@ -34,12 +33,13 @@ Error internal_error(const char* what) {
 }  // namespace
 
 Connection::Connection(Loop& loop, UniqueFd socket, const SocketAddress& peer,
-                       std::unique_ptr<Session> session, OnClose on_close)
+                       std::unique_ptr<Session> session, OnClose on_close, Linger linger)
     : loop_(loop),
       socket_(std::move(socket)),
       peer_(peer),
       session_(std::move(session)),
       on_close_(std::move(on_close)),
+      linger_(linger),
       readable_(loop, Ready::kToRead, [this] { drive([this] { return read_some(); }); }),
       writable_(loop, Ready::kToWrite, [this] { drive([] { return Result<void>(); }); }),
       timer_(loop, [this] { drive([this] { return keep_time(); }); }),
@@ -140,7 +140,10 @@ void Connection::settle(const Result<void>& outcome) {
 
 void Connection::arrange(bool progress) {
   const bool over = session_->close_reason().has_value();
-  if (over && (progress || !linger_until_)) linger_until_ = loop_.now() + kLinger;
+  if (over && !linger_until_) linger_end_ = loop_.now() + linger_.whole;
+  if (over && (progress || !linger_until_)) {
+    linger_until_ = std::min(loop_.now() + linger_.quiet, linger_end_);
+  }
 
   if (!over && session_->wants_input()) {
     readable_.start(socket_.get());

@@ -13,6 +13,14 @@
 
 namespace stickmesh::net {
 
+/// How long the last bytes of a session that is over are offered to the other side: since it last took some,
+/// and in all. Without the second, a reader of one byte now and then would keep every session that it has
+/// ended.
+struct Linger {
+  Duration quiet{5000};
+  Duration whole{30000};
+};
+
 /// Joins a connected socket to the session that speaks its protocol: feeds what arrives, writes what is
 /// pending, keeps the deadline. Ends when the session fails or is over, when the socket does, or by
 /// `close()`; then the session hears `closed()` once and the owner |on_close| once. The owner answers that by
@@ -23,7 +31,7 @@ class Connection {
 
   /// |socket| is connected and non-blocking. The first bytes are written at the end of the wake-up.
   Connection(Loop& loop, UniqueFd socket, const SocketAddress& peer, std::unique_ptr<Session> session,
-             OnClose on_close);
+             OnClose on_close, Linger linger = {});
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   /// A connection that is still open tells its session, not its owner.
@@ -58,10 +66,12 @@ class Connection {
   const SocketAddress peer_;
   const std::unique_ptr<Session> session_;
   const OnClose on_close_;
+  const Linger linger_;
   bool in_call_ = false;
   std::optional<Error> close_requested_;
   /// While the last bytes of a session that is over are being written: when to stop waiting for the reader.
   std::optional<TimePoint> linger_until_;
+  TimePoint linger_end_{};
   IoWatcher readable_;
   IoWatcher writable_;
   Timer timer_;

@@ -22,17 +22,18 @@ class ConnectionTest : public LoopTest {
  protected:
   ConnectionTest() { open(); }
 
-  void open() {
+  void open(Linger linger = {}) {
     auto [near, other] = socket_pair();
     far = std::move(other);
     near_fd = near.get();
-    connection = std::make_unique<Connection>(loop, std::move(near), SocketAddress(),
-                                              std::make_unique<ScriptedSession>(script),
-                                              [this](Connection& closed, const Error& why) {
-                                                EXPECT_EQ(&closed, connection.get());
-                                                closes.push_back(why);
-                                                loop.bury(std::move(connection));
-                                              });
+    connection = std::make_unique<Connection>(
+        loop, std::move(near), SocketAddress(), std::make_unique<ScriptedSession>(script),
+        [this](Connection& closed, const Error& why) {
+          EXPECT_EQ(&closed, connection.get());
+          closes.push_back(why);
+          loop.bury(std::move(connection));
+        },
+        linger);
   }
 
   void send(std::string_view text) const {
@@ -237,6 +238,23 @@ TEST_F(ConnectionTest, ASessionThatIsOverIsClosedOnceEverythingIsWritten) {
   ASSERT_TRUE(run_until_closed());
   expect_one_end(Reason::kReplacedSession, "by the test");
   EXPECT_EQ(script.received, "");
+}
+
+TEST_F(ConnectionTest, AReaderOfSingleBytesDoesNotKeepASessionThatIsOver) {
+  connection.reset();
+  script.ends.clear();
+  open({.quiet = 1h, .whole = 50ms});
+  const int small = 4096;
+  ASSERT_EQ(::setsockopt(near_fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+  script.output.assign(16U << 20U, 'z');
+  script.close_reason = Error{Reason::kReplacedSession, "by the test"};
+  Deferred pump(loop, [&] {
+    take(1);
+    pump.schedule();
+  });
+  pump.schedule();
+  ASSERT_TRUE(run_until_closed());
+  expect_one_end(Reason::kNotReading, "the last bytes were not taken");
 }
 
 TEST_F(ConnectionTest, CloseFromInsideReceiveWaitsForTheCallToReturn) {
