@@ -40,6 +40,8 @@ class Connection {
   Session& session() { return *session_; }
   const SocketAddress& peer() const { return peer_; }
   bool is_open() const { return static_cast<bool>(socket_); }
+  /// Something was written: what the other side said, if it dialled us, was worth an answer.
+  bool answered() const { return answered_; }
 
   /// Ends it after one more attempt to write. Calls |on_close| before it returns, except from inside a call
   /// of the session, where the end waits until that call has returned.
@@ -68,6 +70,7 @@ class Connection {
   const OnClose on_close_;
   const Linger linger_;
   bool in_call_ = false;
+  bool answered_ = false;
   std::optional<Error> close_requested_;
   /// While the last bytes of a session that is over are being written: when to stop waiting for the reader.
   std::optional<TimePoint> linger_until_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <list>
 #include <memory>
 #include <unordered_map>
 
@@ -8,10 +9,19 @@
 
 namespace stickmesh::net {
 
+/// How many connections of a set may be without an answer yet (`Connection::answered`). The one that has
+/// waited longest gives way to one more: whoever has something to say does so within a round trip, so that
+/// thousands of connections that say nothing cost neither descriptors nor others' sessions.
+struct UnansweredLimits {
+  std::size_t all = 256;
+  /// From one address, or one /64 of IPv6. Instances behind one address may all dial anew at the same moment.
+  std::size_t of_one_host = 64;
+};
+
 /// Owns connections, such as those of a listener, until they end.
 class ConnectionSet {
  public:
-  explicit ConnectionSet(Loop& loop) : loop_(loop) {}
+  explicit ConnectionSet(Loop& loop, UnansweredLimits limits = {}) : loop_(loop), limits_(limits) {}
   ConnectionSet(const ConnectionSet&) = delete;
   ConnectionSet& operator=(const ConnectionSet&) = delete;
 
@@ -22,8 +32,12 @@ class ConnectionSet {
   void close_all(const Error& why);
 
  private:
+  void make_room(const SocketAddress& newcomer);
+
   Loop& loop_;
+  UnansweredLimits limits_;
   std::unordered_map<const Connection*, std::unique_ptr<Connection>> connections_;
+  std::list<Connection*> unanswered_;  ///< and some that were answered meanwhile; the oldest first
 };
 
 }  // namespace stickmesh::net
