@@ -10,6 +10,7 @@
 #include "agent/config/runtime_file.h"
 #include "agent/daemon/source.h"
 #include "agent/daemon/wiring.h"
+#include "agent/net/descriptors.h"
 #include "agent/net/systemd.h"
 
 namespace stickmesh::daemon {
@@ -55,6 +56,15 @@ App::~App() {
 }
 
 Result<void> App::start() {
+  // Besides sessions: callers that have not said who they are, clients of the runtime socket, listeners.
+  constexpr std::size_t kOthers = 2 * net::UnansweredLimits{}.all + 64;
+  const std::size_t descriptors = net::raise_descriptor_limit();
+  if (descriptors < config_.peers.max_origins + kOthers) {
+    log::warning(
+        "only {} files may be open, too few for the {} sessions of peers.max-origins: raise the hard limit "
+        "(ulimit -Hn, LimitNOFILE=)",
+        descriptors, config_.peers.max_origins);
+  }
   for (const config::Table& table : config_.table) {
     registry_.declare(table.definition, static_cast<std::size_t>(table.size), loop_.now());
   }
