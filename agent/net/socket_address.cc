@@ -88,6 +88,15 @@ AddressList look_up(const HostPort& parts, int family, int flags, int& status) {
   return {status == 0 ? found : nullptr, &::freeaddrinfo};
 }
 
+std::string printable(std::string_view name) {
+  std::string text(name);
+  for (char& c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) c = '?';
+  }
+  return text;
+}
+
 // The literal's address; nothing when it is none and may be a name.
 std::optional<SocketAddress> literal(const HostPort& parts) {
   if (parts.bracketed) {
@@ -178,9 +187,9 @@ std::string SocketAddress::to_string() const {
                                        : fmt::format("[{}]:{}", host, port());
     }
     case Family::kUnix:
-      return path().empty() ? "unix" : std::string(path());
+      return path().empty() ? "unix" : printable(path());
     case Family::kAbstract:
-      return fmt::format("{}{}", kAbstractPrefix, path());
+      return fmt::format("{}{}", kAbstractPrefix, printable(path()));
     case Family::kNone:
       break;
   }

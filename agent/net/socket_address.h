@@ -35,7 +35,8 @@ class SocketAddress {
 
   Family family() const;
   bool is_ip() const { return family() == Family::kIpv4 || family() == Family::kIpv6; }
-  /// In the form `parse` takes; "unix" for the unnamed end of a UNIX connection.
+  /// In the form `parse` takes; "unix" for the unnamed end of a UNIX connection. A client chooses the name of
+  /// its own end: control characters in it become '?', so that it cannot add lines to a log.
   std::string to_string() const;
   /// The 4 or 16 bytes of an IP address, in network order, for comparing with a CIDR; empty for others.
   Bytes ip() const;

@@ -80,5 +80,10 @@ TEST(SocketAddressTest, AnUnnamedPeerHasAFamilyAndNoPath) {
   EXPECT_EQ(SocketAddress().to_string(), "none");
 }
 
+TEST(SocketAddressTest, ANameThatAClientChoseStaysOnOneLine) {
+  EXPECT_EQ(parsed("/tmp/a\nb\x1b[31m\x7f").to_string(), "/tmp/a?b?[31m?");
+  EXPECT_EQ(parsed("abns@a\tb").to_string(), "abns@a?b");
+}
+
 }  // namespace
 }  // namespace stickmesh::net
