@@ -17,6 +17,10 @@ constexpr Duration kLessonAtLatest{2000};
 constexpr Duration kPresent{4000};
 // HAProxy acknowledges within a round trip, but some versions not while they learn.
 constexpr Duration kAcknowledgedAtLatest{2000};
+// A lesson only to see whether the instance has kept what it was sent: seldom, and at most a hundredth of the
+// time.
+constexpr Duration kFirstAudit{10'000};
+constexpr Duration kAuditStep{60'000};
 constexpr peers::TableId kStatusTable = 0x20000;
 
 }  // namespace
@@ -52,7 +56,10 @@ std::string PeerLink::problems() const {
   };
   for (const auto& [second, problem] : clashes_) add(problem);
   for (const Input& input : inputs_) add(input.problem);
-  for (const Subscription& subscription : subscriptions_.all()) add(subscription.problem);
+  for (const Subscription& subscription : subscriptions_.all()) {
+    add(subscription.problem);
+    add(subscription.shortage);
+  }
   add(status_.problem());
   return all;
 }
@@ -103,6 +110,8 @@ void PeerLink::lesson_requested(TimePoint now) {
 
 void PeerLink::ask(TimePoint now) {
   ask_again_.reset();
+  asked_ = now;
+  subscriptions_.lesson_asked();
   session_.request_lesson(now);
 }
 
@@ -117,6 +126,8 @@ void PeerLink::lesson_ended(bool complete, TimePoint now) {
     if (complete) peer_->succeeds = false;
   }
   if (complete) {
+    subscriptions_.lesson_complete();
+    next_audit_ = now + (synchronised_ ? std::max(kAuditStep, 100 * (now - asked_)) : kFirstAudit);
     synchronised_ = true;
     if (walk_ == Walk::kNone) walk_ = Walk::kCleared;
     // A process that took over at a reload may have been taught older copies of our totals meanwhile.
@@ -161,6 +172,10 @@ void PeerLink::run(TimePoint now) {
   if (const auto since = restorer_.waiting_since(); since && now - *since >= kAcknowledgedAtLatest) {
     // What it says from here on it says knowing of the zeros: they are before our request in its input.
     restorer_.settle_all([this](std::size_t input, store::EntryId entry) { settle(input, entry); });
+    ask(now);
+  }
+  if (synchronised_ && now >= next_audit_ && !session_.learning() && !giving_lesson_ &&
+      subscriptions_.audit_due()) {
     ask(now);
   }
   if (walk_ != Walk::kNone && !write_inputs(now)) return;
@@ -220,6 +235,7 @@ std::optional<TimePoint> PeerLink::next_run() const {
   if (restoring_ && session_.pending().size() < kHighWater) return TimePoint{};
   at_latest(ask_again_);
   at_latest(lesson_due_);
+  if (synchronised_ && !session_.learning() && subscriptions_.audit_due()) at_latest(next_audit_);
   if (const auto since = restorer_.waiting_since()) at_latest(*since + kAcknowledgedAtLatest);
   return next;
 }

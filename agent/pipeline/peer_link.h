@@ -131,7 +131,9 @@ class PeerLink final : public Session, private peers::Handler {
     kLesson,   ///< these, and what it had counted before
   };
   Walk walk_ = Walk::kNone;
-  bool restoring_ = false;               ///< in the middle of an input's entries
+  bool restoring_ = false;  ///< in the middle of an input's entries
+  TimePoint asked_{};
+  TimePoint next_audit_{};
   std::optional<TimePoint> ask_again_;   ///< for a lesson that was only partial
   std::optional<TimePoint> lesson_due_;  ///< when the lesson that was asked of us starts at the latest
 };

@@ -9,6 +9,13 @@ namespace stickmesh::pipeline {
 static_assert(store::kTextNone == peers::kServerKeyNone && store::kTextSet == peers::kServerKeySet &&
               store::kTextUnchanged == peers::kServerKeyUnchanged);
 
+namespace {
+
+// A handle of a table that we write: the rest is the subscription's index.
+constexpr std::uint32_t kShown = std::uint32_t{1} << 31U;
+
+}  // namespace
+
 bool PeerLink::clashes(const TableDefinition& definition, TimePoint now) {
   const auto [known, fresh] = wire_names_.emplace(canonical_name(definition.name), definition.name);
   if (fresh || known->second == definition.name) return false;
@@ -29,10 +36,10 @@ std::optional<std::uint32_t> PeerLink::table_defined(const TableDefinition& defi
   if (kind == Treatment::Kind::kOutput) {
     if (rules.is_status(table_name)) {
       if (auto fits = status_.announced(definition); !fits) complain(fits.error(), now);
-    } else {
-      subscriptions_.announced(definition);
+      return std::nullopt;
     }
-    return std::nullopt;
+    const auto subscription = subscriptions_.announced(definition);
+    return subscription ? std::optional(kShown | static_cast<std::uint32_t>(*subscription)) : std::nullopt;
   }
   TableRecord& record = hub_.registry().define(peer_->origin, definition, now);
   Input& input = input_of(record, definition, now);
@@ -87,6 +94,11 @@ void PeerLink::fit_all(TimePoint now) {
 }
 
 void PeerLink::updated(std::uint32_t handle, const peers::Update& update, TimePoint now) {
+  if ((handle & kShown) != 0) {
+    // What the agent publishes it never counts as input.
+    if (update.lesson) subscriptions_.show(handle & ~kShown);
+    return;
+  }
   Input& input = inputs_[handle];
   store::Table& table = *input.record->table;
   if (input.layout_number != table.layout_number()) fit(input, now);

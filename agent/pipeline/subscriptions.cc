@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace stickmesh::pipeline {
 
@@ -10,6 +11,7 @@ namespace {
 
 // A mark is for two seconds, and one is taken every half: more could not be sent in time.
 constexpr std::size_t kMaxBarriers = 4;
+constexpr std::size_t kFewEntries = 20;
 
 }  // namespace
 
@@ -18,17 +20,22 @@ void Subscriptions::begin(Peer& peer, bool resume) {
   resume_ = resume;
 }
 
-void Subscriptions::announced(const TableDefinition& definition) {
-  const auto known = std::find_if(subscriptions_.begin(), subscriptions_.end(), [&](const Subscription& had) {
-    return had.announced.name == definition.name;
-  });
+std::optional<std::size_t> Subscriptions::announced(const TableDefinition& definition) {
+  const auto find = [&] {
+    return std::find_if(subscriptions_.begin(), subscriptions_.end(),
+                        [&](const Subscription& had) { return had.announced.name == definition.name; });
+  };
+  auto known = find();
   if (known == subscriptions_.end()) {
     awaited_[std::string(canonical_name(definition.name))] = definition;
     subscribe();
+    known = find();
+    if (known == subscriptions_.end()) return std::nullopt;
   } else if (known->announced != definition) {
     known->announced = definition;
     shape(*known);
   }
+  return static_cast<std::size_t>(known - subscriptions_.begin());
 }
 
 void Subscriptions::subscribe() {
@@ -152,6 +159,44 @@ bool Subscriptions::send(Subscription& subscription, std::size_t backlog, TimePo
   }
   subscription.cursor = feed.last();
   return true;
+}
+
+bool Subscriptions::settled(const Subscription& subscription) {
+  const std::uint64_t last = subscription.record->output->feed().last();
+  return subscription.shape && subscription.cursor == last && subscription.acknowledged == last;
+}
+
+void Subscriptions::lesson_asked() {
+  for (Subscription& subscription : subscriptions_) {
+    subscription.shown = 0;
+    subscription.taught.reset();
+    if (settled(subscription)) subscription.taught = subscription.record->table->entries();
+  }
+}
+
+void Subscriptions::lesson_complete() {
+  for (Subscription& subscription : subscriptions_) {
+    if (!subscription.taught) continue;
+    const std::size_t taught = *std::exchange(subscription.taught, std::nullopt);
+    subscription.audited = taught;
+    // Some may have expired meanwhile, or made place in a table that is just full.
+    const bool lacks = subscription.shown + kFewEntries < taught - taught / 20;
+    const bool said = !subscription.shortage.empty();
+    subscription.shortage.clear();
+    if (!lacks) continue;
+    subscription.shortage = fmt::format(
+        "its table {} has only {} of {} entries: it is full or `nopurge`; declare it with more room "
+        "than all keys need, and without `nopurge`",
+        subscription.record->output->name(), subscription.shown, taught);
+    if (!said) complain_({Reason::kTableFull, subscription.shortage});
+  }
+}
+
+bool Subscriptions::audit_due() const {
+  return std::any_of(subscriptions_.begin(), subscriptions_.end(), [](const Subscription& subscription) {
+    const std::size_t entries = subscription.record->table->entries();
+    return settled(subscription) && entries > subscription.audited + subscription.audited / 10 + kFewEntries;
+  });
 }
 
 void Subscriptions::place_barrier(const Mark& mark) {

@@ -26,6 +26,12 @@ struct Subscription {
   std::uint64_t acknowledged = 0;
   std::uint64_t everything_until = 0;  ///< up to here also what the instance itself wrote
   std::uint64_t lesson_end = 0;        ///< where the lesson that we give ends
+  /// What a lesson of the instance says of its own table of ours: entries that it must have and that it has
+  /// shown; nothing while some are on their way.
+  std::optional<std::size_t> taught;
+  std::size_t shown = 0;
+  std::size_t audited = 0;  ///< entries when that was last compared
+  std::string shortage;     ///< what was found then; empty when it has all
 };
 
 /// What a mark says, and of which moment.
@@ -47,8 +53,8 @@ class Subscriptions {
 
   /// The session is up; |resume|: with the process that acknowledged what |peer| remembers.
   void begin(Peer& peer, bool resume);
-  /// The instance has a table by that name of an output.
-  void announced(const TableDefinition& definition);
+  /// The instance has a table by that name of an output. Returns the subscription, if there is an input.
+  std::optional<std::size_t> announced(const TableDefinition& definition);
   void acknowledged(peers::TableId table, std::uint32_t update_id);
 
   /// Everything again, from the first entry on: the beginning of a lesson.
@@ -61,6 +67,14 @@ class Subscriptions {
   bool send(std::size_t backlog, bool replicated, TimePoint now);
   /// Whether the state of |entry| that was last published may still be on its way to the instance.
   bool in_flight(const TableRecord& record, store::EntryId entry) const;
+
+  /// A lesson was asked for, and has ended. In between, `show` tells of each entry of one of our tables in
+  /// it: a table that is full or `nopurge` takes updates and has no place for them.
+  void lesson_asked();
+  void show(std::size_t index) { ++subscriptions_[index].shown; }
+  void lesson_complete();
+  /// Whether so much was sent since that a lesson is worth its cost.
+  bool audit_due() const;
 
   /// Puts a barrier behind all that waits at this moment.
   void place_barrier(const Mark& mark);
@@ -89,6 +103,8 @@ class Subscriptions {
   void subscribe();
   void shape(Subscription& subscription);
   void start_over(Subscription& subscription);
+  /// Everything has been sent and acknowledged.
+  static bool settled(const Subscription& subscription);
   bool send(Subscription& subscription, std::size_t backlog, TimePoint now);
   bool held_by_barrier(std::size_t index, std::uint64_t sequence, std::uint64_t newest) const;
   enum class Standing : std::uint8_t { kWaiting, kPassed, kVoid };

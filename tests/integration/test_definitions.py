@@ -61,3 +61,20 @@ class MixingTest(MeshTest):
         wait.until(lambda: daemon.errors().get("suspected-mixing", 0), lambda count: count == 1, timeout=40,
                    what="suspected mixing")
         self.assertIn("lb1 and lb2 have equal counters", daemon.ask("show errors"))
+
+
+class FullTotalTest(MeshTest):
+    """A table of totals without room for all keys takes every update and keeps a part: nothing on the wire says so."""
+
+    def found_out(self, size: str) -> None:
+        daemon = self.mesh(["lb1"], totals=False, extra_peers=f"    table http.total {HTTP.replace('size 100k', size)}")
+        self.instances["lb1"].fill("mesh/http", ((f"user{n}", {"http_req_cnt": n + 1}) for n in range(500)))
+        wait.until(lambda: daemon.peers()["lb1"]["note"], lambda note: "full or `nopurge`" in note, timeout=40,
+                   what="the full table is found out")
+        self.assertEqual(daemon.errors().get("table-full"), 1)
+
+    def test_too_small(self) -> None:
+        self.found_out("size 100")
+
+    def test_nopurge(self) -> None:
+        self.found_out("size 200 nopurge")
