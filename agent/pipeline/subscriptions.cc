@@ -50,7 +50,8 @@ void Subscriptions::subscribe() {
     subscription.record = record;
     const auto known = peer_->acknowledged.find(awaited->first);
     if (resume_ && known != peer_->acknowledged.end()) {
-      subscription.cursor = subscription.acknowledged = subscription.everything_until = known->second;
+      subscription.cursor = subscription.acknowledged = subscription.arrived = known->second;
+      subscription.everything_until = known->second;
     } else {
       start_over(subscription);
     }
@@ -84,11 +85,12 @@ void Subscriptions::acknowledged(peers::TableId table, std::uint32_t update_id) 
   // Some versions acknowledge numbers that were never sent (peers-protocol 6): these say nothing.
   if (sequence > subscription.cursor || sequence <= subscription.acknowledged) return;
   subscription.acknowledged = sequence;
-  peer_->acknowledged[subscription.record->output->name()] = sequence;
+  if (sequence <= subscription.everything_until) return;
+  subscription.arrived = peer_->acknowledged[subscription.record->output->name()] = sequence;
 }
 
 void Subscriptions::start_over(Subscription& subscription) {
-  subscription.cursor = subscription.acknowledged = 0;
+  subscription.cursor = subscription.acknowledged = subscription.arrived = 0;
   peer_->acknowledged.erase(subscription.record->output->name());
   subscription.lesson_end = subscription.everything_until = subscription.record->output->feed().last();
 }
@@ -103,7 +105,7 @@ bool Subscriptions::in_flight(const TableRecord& record, store::EntryId entry) c
                    [&](const Subscription& subscription) { return subscription.record == &record; });
   if (found == subscriptions_.end()) return false;
   const std::uint64_t sequence = record.output->newest(entry);
-  return sequence > found->acknowledged && sequence <= found->sent;
+  return sequence > found->arrived && sequence <= found->sent;
 }
 
 bool Subscriptions::lesson_given() const {
@@ -135,7 +137,7 @@ bool Subscriptions::send(Subscription& subscription, std::size_t backlog, TimePo
     if (session_.pending().size() >= backlog) return false;
     subscription.record->table->prefetch_ahead(at, feed.size(),
                                                [&](std::size_t position) { return feed.at(position).entry; });
-    const store::ChangeFeed::Place& place = feed.at(at);
+    const store::ChangeFeed::Place place = feed.at(at);
     subscription.cursor = place.sequence;
     const std::uint64_t newest = output.newest(place.entry);
     if (newest != place.sequence && !held_by_barrier(index, place.sequence, newest)) continue;

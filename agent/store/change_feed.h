@@ -22,7 +22,7 @@ class ChangeFeed {
   std::uint64_t publish(std::uint32_t entry) {
     ++last_;
     if (static_cast<std::uint32_t>(last_) == 0) ++last_;
-    places_.push_back({last_, entry});
+    places_.push_back({static_cast<std::uint32_t>(last_), static_cast<std::uint32_t>(last_ >> 32U), entry});
     return last_;
   }
 
@@ -39,25 +39,32 @@ class ChangeFeed {
   std::size_t after(std::uint64_t sequence) const {
     const auto place =
         std::upper_bound(places_.begin(), places_.end(), sequence,
-                         [](std::uint64_t value, const Place& at) { return value < at.sequence; });
+                         [](std::uint64_t value, const Stored& at) { return value < at.place().sequence; });
     return static_cast<std::size_t>(place - places_.begin());
   }
   std::size_t size() const { return places_.size(); }
-  const Place& at(std::size_t position) const { return places_[position]; }
+  Place at(std::size_t position) const { return places_[position].place(); }
 
   /// Drops stale places when they have become the greater part. |current|(place) tells whether a place is its
   /// entry's newest. Positions are void afterwards, sequence numbers are not. False when nothing was due.
   template <typename Current>
   bool compact(std::size_t live, Current&& current) {
     if (places_.size() < 1024 || places_.size() < 2 * live) return false;
-    std::erase_if(places_, [&](const Place& place) { return !current(place); });
+    std::erase_if(places_, [&](const Stored& stored) { return !current(stored.place()); });
     return true;
   }
 
-  std::size_t memory() const { return places_.capacity() * sizeof(Place); }
+  std::size_t memory() const { return places_.capacity() * sizeof(Stored); }
 
  private:
-  std::vector<Place> places_;
+  /// In halves, so that no padding follows the entry.
+  struct Stored {
+    std::uint32_t low;
+    std::uint32_t high;
+    std::uint32_t entry;
+    Place place() const { return {std::uint64_t{high} << 32U | low, entry}; }
+  };
+  std::vector<Stored> places_;
   std::uint64_t last_ = 0;
 };
 

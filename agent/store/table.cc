@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 
 namespace stickmesh::store {
@@ -14,6 +15,9 @@ namespace {
 std::int64_t milliseconds(TimePoint when) {
   return when.time_since_epoch().count();
 }
+
+// What a slab keeps in a free row.
+constexpr std::size_t kFreeLink = sizeof(std::uint32_t);
 
 // Fine enough that an expired contribution lowers its total soon, coarse enough that the ring spans the
 // table's life.
@@ -32,7 +36,9 @@ Table::Table(std::string name, const TableDefinition& definition, const Merges& 
       shared_(&shared),
       layout_(definition.types, merges),
       entries_(entry_size(), shared.budget),
-      contributions_(contribution_size(), shared.budget) {
+      contributions_(contribution_size(), shared.budget),
+      sums_(sums_size(), shared.budget) {
+  static_assert(kKeyOffset == offsetof(Entry, changed) + sizeof(Entry::changed));
   make_rows(now);
 }
 
@@ -46,10 +52,6 @@ void Table::make_rows(TimePoint now) {
   wheel_ = std::make_unique<Wheel>(resolution(expire), now, shared_->budget);
 }
 
-std::size_t Table::entry_size() const {
-  return sizeof(Entry) + std::size_t{layout_.sum_words()} * 4 + definition_.key_size;
-}
-
 void Table::extend(const TableDefinition& definition) {
   std::vector<StoredType> types = definition_.types;
   for (const StoredType& stored : definition.types) {
@@ -59,42 +61,42 @@ void Table::extend(const TableDefinition& definition) {
   std::sort(types.begin(), types.end(), [](const auto& a, const auto& b) { return a.type < b.type; });
 
   const Layout before = std::move(layout_);
-  const std::size_t key_offset = sizeof(Entry) + std::size_t{before.sum_words()} * 4;
   definition_.types = std::move(types);
   layout_ = Layout(definition_.types, merges_);
   ++layout_number_;
 
-  Slab entries = entries_.same_ids(entry_size());
   Slab contributions = contributions_.same_ids(contribution_size());
-  for (std::uint32_t id = 0; id < entries_.end(); ++id)
-    std::memcpy(entries.row(id), entries_.row(id), sizeof(Entry));
   for (std::uint32_t id = 0; id < contributions_.end(); ++id) {
     std::memcpy(contributions.row(id), contributions_.row(id), sizeof(Contribution));
   }
-  const auto words = [](Slab& slab, std::uint32_t id, std::size_t head) {
-    return reinterpret_cast<std::uint32_t*>(slab.row(id) + head);
+  Slab sums = sums_.same_ids(sums_size());
+  for (std::uint32_t id = 0; id < sums_.end(); ++id) {
+    std::memcpy(sums.row(id), sums_.row(id), kFreeLink);
+  }
+  const auto values_of = [&](ContributionId id) {
+    return reinterpret_cast<std::uint32_t*>(contributions.row(id) + sizeof(Contribution));
   };
   for (EntryId entry = next(0); entry != kNone; entry = next(entry + 1)) {
-    std::memset(words(entries, entry, sizeof(Entry)), 0, std::size_t{layout_.sum_words()} * 4);
-    std::memcpy(entries.row(entry) + sizeof(Entry) + std::size_t{layout_.sum_words()} * 4,
-                entries_.row(entry) + key_offset, definition_.key_size);
-    for (ContributionId id = first(entry); id != kNone; id = following(id)) {
-      std::memset(words(contributions, id, sizeof(Contribution)), 0, std::size_t{layout_.value_words()} * 4);
+    const std::uint32_t row = entry_head(entry).sums;
+    if (row != kNone) {
+      std::memset(sums.row(row), 0, sums_size());
+      for (const Column& old : before.columns()) {
+        if (!old.summed) continue;
+        std::memcpy(sums.row(row) + std::size_t{layout_.find(old.type)->sum_offset} * 4,
+                    sums_.row(row) + std::size_t{old.sum_offset} * 4,
+                    (old.kind == ValueKind::kUnsigned64 ? std::size_t{16} : std::size_t{8}) * old.elements);
+      }
     }
-    for (const Column& old : before.columns()) {
-      const Column& fresh = *layout_.find(old.type);
-      const std::size_t sum_size =
-          old.summed ? (old.kind == ValueKind::kUnsigned64 ? 16U : 8U) * old.elements : 0U;
-      std::memcpy(words(entries, entry, sizeof(Entry)) + fresh.sum_offset, sums(entry) + old.sum_offset,
-                  sum_size);
-      for (ContributionId id = first(entry); id != kNone; id = following(id)) {
-        std::memcpy(words(contributions, id, sizeof(Contribution)) + fresh.offset, values(id) + old.offset,
+    for (ContributionId id = first(entry); id != kNone; id = following(id)) {
+      std::memset(values_of(id), 0, std::size_t{layout_.value_words()} * 4);
+      for (const Column& old : before.columns()) {
+        std::memcpy(values_of(id) + layout_.find(old.type)->offset, values(id) + old.offset,
                     std::size_t{old.stride} * old.elements * 4);
       }
     }
   }
-  entries_ = std::move(entries);
   contributions_ = std::move(contributions);
+  sums_ = std::move(sums);
 }
 
 void Table::redefine(const TableDefinition& definition, TimePoint now) {
@@ -106,6 +108,7 @@ void Table::redefine(const TableDefinition& definition, TimePoint now) {
   ++layout_number_;
   entries_ = Slab(entry_size(), shared_->budget);
   contributions_ = Slab(contribution_size(), shared_->budget);
+  sums_ = Slab(sums_size(), shared_->budget);
   changed_.clear();
   stored_types_.clear();
   ++redefinitions_;
@@ -117,8 +120,7 @@ std::uint64_t Table::hash(Bytes key) const {
 }
 
 Bytes Table::key(EntryId entry) const {
-  return {entries_.row(entry) + sizeof(Entry) + std::size_t{layout_.sum_words()} * 4,
-          entry_head(entry).key_size};
+  return {entries_.row(entry) + kKeyOffset, entry_head(entry).key_size};
 }
 
 EntryId Table::find(Bytes key) const {
@@ -164,14 +166,31 @@ EntryId Table::add_entry(Bytes key, std::uint64_t hash) {
   }
   Entry& fresh = entry_head(entry);
   fresh.first = kNone;
+  fresh.sums = kNone;
   fresh.key_size = static_cast<std::uint16_t>(key.size());
   fresh.used = true;
-  std::memcpy(entries_.row(entry) + sizeof(Entry) + std::size_t{layout_.sum_words()} * 4, key.data(),
-              key.size());
+  std::memcpy(entries_.row(entry) + kKeyOffset, key.data(), key.size());
   return entry;
 }
 
+// From its second contribution on an entry keeps its sums, by difference.
+bool Table::add_sums(EntryId entry) {
+  const ContributionId only = first(entry);
+  if (only == kNone || entry_head(entry).sums != kNone || layout_.sum_words() == 0) return true;
+  const std::uint32_t row = sums_.take();
+  if (row == kNone) return false;
+  entry_head(entry).sums = row;
+  for (const Column& column : layout_.columns()) {
+    if (!column.summed) continue;
+    for (std::uint32_t element = 0; element < column.elements; ++element) {
+      move_sum(entry, column, element, 0, number(only, column, element));
+    }
+  }
+  return true;
+}
+
 ContributionId Table::add_contribution(EntryId entry, OriginId origin, TimePoint expires) {
+  if (!add_sums(entry)) return kNone;
   const ContributionId id = contributions_.take();
   if (id == kNone) return kNone;
   if (!wheel_->add(id, due(expires))) {
@@ -290,6 +309,7 @@ void Table::remove_entry(EntryId entry) {
   if (on_removed_) on_removed_(entry);
   while (first(entry) != kNone) remove_contribution(first(entry));
   index_->erase(hash(key(entry)), entry);
+  if (entry_head(entry).sums != kNone) sums_.give_back(entry_head(entry).sums);
   entry_head(entry).used = false;
   entries_.give_back(entry);
 }
@@ -362,7 +382,7 @@ void Table::mark_changed(EntryId entry) {
 }
 
 std::size_t Table::memory() const {
-  return entries_.memory() + contributions_.memory() + index_->memory() + wheel_->memory();
+  return entries_.memory() + contributions_.memory() + sums_.memory() + index_->memory() + wheel_->memory();
 }
 
 Version Table::version(ContributionId contribution) const {

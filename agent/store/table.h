@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -232,10 +233,13 @@ class Table {
     std::uint64_t sequence;
     std::int64_t end;
     ContributionId first;
+    std::uint32_t sums;  ///< its row of sums; kNone while it has never had a second contribution
     std::uint16_t key_size;
     bool used;
     bool changed;
   };
+  /// The key follows at once, in what would be padding.
+  static constexpr std::size_t kKeyOffset = 28;
   struct Contribution {
     std::int64_t expires;
     ContributionId next;
@@ -261,12 +265,13 @@ class Table {
     return reinterpret_cast<std::uint32_t*>(contributions_.row(id) + sizeof(Contribution));
   }
   const std::uint32_t* values(ContributionId id) const { return const_cast<Table*>(this)->values(id); }
-  std::uint32_t* sums(EntryId id) {
-    return reinterpret_cast<std::uint32_t*>(entries_.row(id) + sizeof(Entry));
-  }
+  /// Only of an entry that has a row of sums.
+  std::uint32_t* sums(EntryId id) { return reinterpret_cast<std::uint32_t*>(sums_.row(entry_head(id).sums)); }
   const std::uint32_t* sums(EntryId id) const { return const_cast<Table*>(this)->sums(id); }
 
-  std::size_t entry_size() const;
+  std::size_t entry_size() const { return kKeyOffset + definition_.key_size; }
+  std::size_t sums_size() const { return std::max<std::size_t>(layout_.sum_words(), 1) * 4; }
+  bool add_sums(EntryId entry);
   std::size_t contribution_size() const { return sizeof(Contribution) + layout_.value_words() * 4; }
   std::uint64_t hash(Bytes key) const;
   EntryId find(Bytes key, std::uint64_t hash) const;
@@ -309,6 +314,7 @@ class Table {
   std::uint32_t layout_number_ = 0;
   Slab entries_;
   Slab contributions_;
+  Slab sums_;  ///< of entries with several contributions: of a single one the sum is its value
   std::unique_ptr<Index> index_;
   std::unique_ptr<Wheel> wheel_;
   std::vector<std::uint32_t> stored_types_;  ///< by origin: bit n set when it stores data type n

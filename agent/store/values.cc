@@ -132,6 +132,7 @@ void Table::count_change(ContributionId id, const Column& column, std::uint32_t 
 
 void Table::move_sum(EntryId entry, const Column& column, std::uint32_t element, std::uint64_t before,
                      std::uint64_t after) {
+  if (entry_head(entry).sums == kNone) return;
   if (column.kind == ValueKind::kUnsigned64) {
     std::uint32_t* words = sums(entry) + column.sum_offset + element * 4;
     const std::uint64_t low = load64(words);
@@ -168,6 +169,10 @@ std::uint64_t Table::change_number(ContributionId id, const Column& column, std:
 }
 
 Table::Sum Table::sum(EntryId entry, const Column& column, std::uint32_t element) const {
+  if (entry_head(entry).sums == kNone) {
+    const ContributionId only = first(entry);
+    return {only == kNone ? 0 : number(only, column, element), 0};
+  }
   if (column.kind == ValueKind::kUnsigned64) {
     const std::uint32_t* words = sums(entry) + column.sum_offset + element * 4;
     return {load64(words), load64(words + 2)};

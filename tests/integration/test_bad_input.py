@@ -5,7 +5,6 @@ import random
 import socket
 import struct
 import time
-from pathlib import Path
 
 from support import peer, wait, wire
 from support.case import http_table
@@ -230,19 +229,4 @@ class BadInputTest(WitnessTest):
         """max-tables bounds what one session may define."""
         answer = b"".join(http_table(f"/t{n}", number=n + 1).definition() for n in range(120))
         self.try_all({"120 tables": (answer, {"too-many-tables"})}, wire.hello("agent-1", "evil"), b"200\n")
-        self.unharmed()
-
-    def test_connections_that_say_nothing(self) -> None:
-        """However many there are, they hold few descriptors and keep nobody out."""
-        assert self.daemon.process is not None
-        descriptors = Path(f"/proc/{self.daemon.process.pid}/fd")
-        before = len(list(descriptors.iterdir()))
-        silent = [peer.connect(self.port) for _ in range(300)]
-        wait.until(lambda: self.daemon.errors().get("handshake-timeout", 0), lambda count: count >= 300 - 64,
-                   what="the oldest end")
-        self.assertIn("gave way to another", self.daemon.ask("show errors"))
-        wait.until(lambda: len(list(descriptors.iterdir())), lambda count: count <= before + 64)
-        self.dial(self.port, "agent-1", "evil").close()
-        for connection in silent:
-            connection.close()
         self.unharmed()

@@ -135,7 +135,7 @@ TEST_F(TableRoomTest, MemoryNeverPassesTheBudgetAndNewKeysReplaceOldOnes) {
 // A key that cannot be had in spite of a purge costs no more entries than that one.
 TEST_F(TableRoomTest, ARefusedKeyCostsOneEntryAtMost) {
   std::uint64_t refused = 0;
-  for (std::size_t limit = std::size_t{4} << 20U; limit < std::size_t{9} << 19U; limit += 20000) {
+  for (std::size_t limit = std::size_t{3} << 20U; limit < std::size_t{9} << 19U; limit += 30000) {
     Table& table = make(0, seconds(10), limit);
     Sender lb1(table, world_->origin("lb1"));
     for (int key = 0; key < 40000; ++key) {
