@@ -31,6 +31,7 @@ Result<Peer*> Hub::admit(PeerLink& link, const peers::Hello& hello, TimePoint no
                               registry_.origins().limit()));
   }
   if (auto from = check_source(link, *peer); !from) {
+    registry_.origins()[peer->origin].known = false;
     peers_.pop_back();
     return tl::unexpected(from.error());
   }

@@ -174,15 +174,17 @@ void PeerLink::run(TimePoint now) {
     restorer_.settle_all([this](std::size_t input, store::EntryId entry) { settle(input, entry); });
     ask(now);
   }
-  if (synchronised_ && now >= next_audit_ && !session_.learning() && !giving_lesson_ &&
-      subscriptions_.audit_due()) {
-    ask(now);
-  }
+  if (audit_due() && now >= next_audit_) ask(now);
   if (walk_ != Walk::kNone && !write_inputs(now)) return;
   const bool replicates = synchronised_ || giving_lesson_;
   const bool done = subscriptions_.send(kHighWater, replicates, now);
   send_marks(now);
   if (done && giving_lesson_ && subscriptions_.lesson_given()) end_lesson(now);
+}
+
+bool PeerLink::audit_due() const {
+  return synchronised_ && !session_.learning() && !giving_lesson_ && !lesson_due_ &&
+         subscriptions_.audit_due();
 }
 
 bool PeerLink::write_inputs(TimePoint now) {
@@ -235,7 +237,7 @@ std::optional<TimePoint> PeerLink::next_run() const {
   if (restoring_ && session_.pending().size() < kHighWater) return TimePoint{};
   at_latest(ask_again_);
   at_latest(lesson_due_);
-  if (synchronised_ && !session_.learning() && subscriptions_.audit_due()) at_latest(next_audit_);
+  if (audit_due()) at_latest(next_audit_);
   if (const auto since = restorer_.waiting_since()) at_latest(*since + kAcknowledgedAtLatest);
   return next;
 }

@@ -98,6 +98,7 @@ class PeerLink final : public Session, private peers::Handler {
   store::Applied replicate(Input& input, const peers::Update& update, store::Change& change, TimePoint now);
   void ask(TimePoint now);
   void begin_lesson(TimePoint now);
+  bool audit_due() const;
   bool write_inputs(TimePoint now);
   void settle(std::size_t input, store::EntryId entry);
   void end_lesson(TimePoint now);

@@ -80,6 +80,7 @@ void Hub::forget(std::list<Peer>::iterator peer, TimePoint now) {
     for (auto& [name, record] : registry_.tables()) record.table->mark_present_sums(peer->origin);
   }
   registry_.forget_definitions(peer->origin, now);
+  origin.known = false;
   for (PeerLink* link : links_) {
     if (link->peer_ == &*peer) link->peer_ = nullptr;
   }

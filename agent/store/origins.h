@@ -18,20 +18,27 @@ struct Origin {
   std::string name;
   std::uint32_t generation = 0;  ///< of the counters that it sends now
   bool present = false;          ///< false once it has been away for `away-after`
+  bool known = true;             ///< false once nobody of that name is expected any more
+  std::size_t contributions = 0;
 };
 
-/// All origins ever heard of, numbered; ids stay valid for the life of the process.
+/// All origins, numbered. An id stays valid while its origin is known or has contributions in some table.
 class Origins {
  public:
   explicit Origins(std::size_t limit) : limit_(limit) {}
 
-  /// The origin of that name, made when it is new; nothing when `max-origins` is reached.
+  /// The origin of that name, made when it is new; nothing when `max-origins` is reached and none of them can
+  /// make room.
   std::optional<OriginId> intern(std::string_view name) {
-    if (const auto found = ids_.find(name); found != ids_.end()) return found->second;
-    if (origins_.size() >= limit_) return std::nullopt;
-    const auto id = static_cast<OriginId>(origins_.size());
-    origins_.push_back({std::string(name), 0, false});
-    ids_.emplace(std::string(name), id);
+    if (const auto found = ids_.find(name); found != ids_.end()) {
+      origins_[found->second].known = true;
+      return found->second;
+    }
+    const std::optional<OriginId> id = free_id();
+    if (!id) return std::nullopt;
+    origins_[*id] = {};
+    origins_[*id].name = name;
+    ids_.emplace(std::string(name), *id);
     return id;
   }
   std::optional<OriginId> find(std::string_view name) const {
@@ -45,6 +52,19 @@ class Origins {
   std::size_t limit() const { return limit_; }
 
  private:
+  std::optional<OriginId> free_id() {
+    if (origins_.size() < limit_) {
+      origins_.emplace_back();
+      return static_cast<OriginId>(origins_.size() - 1);
+    }
+    for (std::size_t id = 0; id < origins_.size(); ++id) {
+      if (origins_[id].known || origins_[id].contributions != 0) continue;
+      ids_.erase(origins_[id].name);
+      return static_cast<OriginId>(id);
+    }
+    return std::nullopt;
+  }
+
   std::size_t limit_;
   std::vector<Origin> origins_;
   std::map<std::string, OriginId, std::less<>> ids_;

@@ -203,6 +203,7 @@ ContributionId Table::add_contribution(EntryId entry, OriginId origin, TimePoint
   fresh.expires = milliseconds(expires);
   fresh.next = entry_head(entry).first;
   entry_head(entry).first = id;
+  ++shared_->origins[origin].contributions;
   return id;
 }
 
@@ -297,6 +298,7 @@ void Table::remove_contribution(ContributionId gone) {
     }
   }
   settle(gone);
+  --shared_->origins[origin(gone)].contributions;
   ContributionId* link = &entry_head(entry).first;
   while (*link != gone) link = &head(*link).next;
   *link = head(gone).next;

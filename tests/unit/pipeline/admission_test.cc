@@ -71,7 +71,9 @@ TEST(AdmissionTest, OriginsAreBounded) {
   HubSetup setup = Agent::default_setup();
   setup.accept_unknown = true;
   Agent agent(setup);
-  for (int index = 0; index < 20; ++index) Instance(agent.hub, "web" + std::to_string(index), 10, kStart);
+  for (int index = 0; index < 20; ++index) {
+    Instance(agent.hub, "web" + std::to_string(index), 10, kStart).cut(kStart);
+  }
   EXPECT_EQ(agent.registry.origins().size(), 16U);
   EXPECT_GT(agent.errors.count(Reason::kTooManyOrigins), 0U);
 }

@@ -123,6 +123,26 @@ TEST_F(MarksTest, AStrangerIsExpectedUntilItIsForgotten) {
   EXPECT_EQ(agent.hub.attendance(kStart).expected, 2U);
 }
 
+TEST_F(MarksTest, NamesThatComeAndGoMakeRoomForEachOther) {
+  HubSetup open = setup();
+  open.accept_unknown = true;
+  Agent agent(open);
+  for (std::uint64_t turn = 0; turn < 50; ++turn) {
+    const std::string name = "web" + std::to_string(turn);
+    Instance web(agent.hub, name, 30 + turn, kStart);
+    ASSERT_TRUE(web.up()) << name;
+    if (turn == 3) {
+      web.push(1, kInput, "joe", 1, {7});
+      web.exchange(kStart);
+    }
+    web.cut(kStart);
+    ASSERT_TRUE(agent.hub.forget(name, kStart).has_value());
+  }
+  const store::Table& table = *agent.registry.find("http")->table;
+  const store::ContributionId joe = table.first(table.find(as_bytes("joe")));
+  EXPECT_EQ(agent.registry.origins()[table.origin(joe)].name, "web3") << "what it counted keeps its name";
+}
+
 TEST_F(MarksTest, AStatusTableThatKeepsItsRowsTooLongIsSaid) {
   Instance lb1(agent_.hub, "lb1", 10, kStart);
   TableDefinition status = status_table();
