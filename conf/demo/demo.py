@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Callable
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -79,10 +80,32 @@ class Answers:
 
 
 @dataclasses.dataclass
+class Mark:
+    """What an instance is told of the totals in `http.total`; all 0 when it is told nothing."""
+    until: int = 0  # Unix second
+    present: int = 0
+    expected: int = 0
+
+    @classmethod
+    def of(cls, instance: Instance) -> Mark:
+        row = instance.reader.entry("mesh/stickmesh", "http.total") or {}
+        return cls(*(int(row.get(name, 0)) for name in ("gpt0", "gpc0", "gpc1")))
+
+    def current(self) -> bool:
+        """As the rule in haproxy.cfg compares it."""
+        return self.until > int(time.time())
+
+    def __str__(self) -> str:
+        end = time.strftime("%H:%M:%S", time.localtime(self.until))
+        return f"{f'current until {end}' if self.current() else 'not current'}, {self.present} of {self.expected} instances"
+
+
+@dataclasses.dataclass
 class View:
-    """All four tables at about one instant."""
+    """All tables at about one instant."""
     own: dict[str, haproxy.Table]
     total: dict[str, haproxy.Table]
+    marks: dict[str, Mark]
 
     def cell(self, side: dict[str, haproxy.Table], instance: str, client: str, data_type: str) -> int:
         value = side[instance].get(client, {}).get(data_type, 0)
@@ -160,7 +183,8 @@ class Demo:
 
     def look(self) -> View:
         view = View({name: instance.counters("http") for name, instance in self.instances.items()},
-                    {name: instance.counters("http.total") for name, instance in self.instances.items()})
+                    {name: instance.counters("http.total") for name, instance in self.instances.items()},
+                    {name: Mark.of(instance) for name, instance in self.instances.items()})
         for name in NAMES:
             self.highest_rate[name] = max(self.highest_rate[name], view.cell(view.own, name, FAST, "http_req_rate"))
         return view
@@ -170,6 +194,10 @@ class Demo:
         for process in [*(instance.process for instance in self.instances.values()), self._daemon]:
             if process is not None and not process.running():
                 raise Failed(f"{process.name} ended with {process.exit_code}")
+
+    def kill_agent(self) -> None:
+        assert self._daemon is not None
+        self._daemon.kill()
 
     def close(self) -> None:
         self._over.set()
@@ -200,6 +228,7 @@ def picture(demo: Demo, view: View) -> str:
                          f"           {cell(view.own, 'http_req_rate'):6} {cell(view.total, 'http_req_rate'):6}"
                          f"      {demo.answers.of(client, name, 200):6} {refused:6}"
                          f"{'  refused: the total is above ' + str(LIMIT) if refused else ''}")
+    lines += ["", *(f"the total at {name}: {mark}" for name, mark in view.marks.items())]
     return "\n".join(lines)
 
 
@@ -264,6 +293,7 @@ def check_once(demo: Demo) -> int:
     checks.that("the total of the rate is the sum of the instances' own", rates,
                 rates.get(FAST) or describe(demo.look(), FAST, "http_req_rate"))
     check_counts(demo, checks)
+    check_marks(demo, checks)
     print(f"{checks.failed} of the claims FAILED" if checks.failed else "all of it was seen")
     return 1 if checks.failed else 0
 
@@ -297,6 +327,24 @@ def check_counts(demo: Demo, checks: Checks) -> None:
             view = demo.look()
         checks.that(f"both have the sum of what both counted of {client}", right(view),
                     describe(view, client, "http_req_cnt"))
+
+
+def check_marks(demo: Demo, checks: Checks) -> None:
+    """A total is current while the agent lives, and soon after its end no longer."""
+    check_mark(demo, checks, f"the total at {' and '.join(NAMES)} is current, with both instances in it",
+               lambda mark: mark.current() and mark.present == mark.expected == len(NAMES))
+    demo.kill_agent()
+    check_mark(demo, checks, "the agent was killed, and the total is no longer current", lambda mark: not mark.current())
+
+
+def check_mark(demo: Demo, checks: Checks, claim: str, true: Callable[[Mark], bool]) -> None:
+    def right(view: View) -> bool:
+        return all(true(mark) for mark in view.marks.values())
+    try:
+        view = until(demo.look, right, timeout=15, what=claim)
+    except NotReached:
+        view = demo.look()
+    checks.that(claim, right(view), "; ".join(f"{name}: {mark}" for name, mark in view.marks.items()))
 
 
 def describe(view: View, client: str, data_type: str) -> str:

@@ -35,6 +35,33 @@ def body(port: int, client: str, path: str = "/") -> str:
         connection.close()
 
 
+class Proxied(http.client.HTTPConnection):
+    """A connection that says by the PROXY protocol which address it comes from: any address, IPv6 as well."""
+    def __init__(self, port: int, source: str) -> None:
+        super().__init__("127.0.0.1", port, timeout=10.0)
+        self._source = source
+
+    def connect(self) -> None:
+        super().connect()
+        family, to = ("TCP6", "::1") if ":" in self._source else ("TCP4", "127.0.0.1")
+        self.sock.sendall(f"PROXY {family} {self._source} {to} 40000 80\r\n".encode())
+
+
+def send_from(port: int, source: str, count: int = 1, *, headers: dict[str, str] | None = None, path: str = "/",
+              form: str | None = None) -> list[http.client.HTTPResponse]:
+    """As `send`, to a listener that takes the PROXY protocol; |form| is POSTed. The answers are read to their end."""
+    connection = Proxied(port, source)
+    answers = []
+    try:
+        for _ in range(count):
+            connection.request("GET" if form is None else "POST", path, body=form, headers=headers or {})
+            answers.append(connection.getresponse())
+            answers[-1].read()
+    finally:
+        connection.close()
+    return answers
+
+
 def hold(port: int, count: int, source: str = "127.0.0.1") -> list[socket.socket]:
     """Opens |count| connections and leaves them idle: what conn_cur counts."""
     return [socket.create_connection(("127.0.0.1", port), 5.0, (source, 0)) for _ in range(count)]

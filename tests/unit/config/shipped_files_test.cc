@@ -16,6 +16,7 @@ using testing::IsEmpty;
 
 const std::string kPackaged = STICKMESH_CONF_DIR "/stickmesh.toml";
 const std::string kFull = STICKMESH_CONF_DIR "/examples/full.toml";
+const std::string kRecipes = STICKMESH_CONF_DIR "/recipes/stickmesh.toml";
 
 std::string content(const std::string& path) {
   std::ifstream file(path);
@@ -50,6 +51,18 @@ TEST(ShippedFilesTest, ThePackagedConfigIsValidWithItsExamplesUncommented) {
   EXPECT_EQ(config.peer.size(), 3U);
   EXPECT_EQ(config.peers.allow_from.size(), 1U);
   EXPECT_EQ(to_string(config.peers.listen[0].address), "192.0.2.11:10300");
+}
+
+TEST(ShippedFilesTest, TheConfigOfTheRecipesHasARuleForEach) {
+  const Loaded loaded = load(kRecipes);
+  EXPECT_THAT(loaded.notes, IsEmpty());
+  EXPECT_EQ(loaded.config.peer.size(), 2U);
+  ASSERT_EQ(loaded.config.replicate.size(), 1U);
+  EXPECT_EQ(loaded.config.replicate[0].tables, "sessions*");
+  ASSERT_EQ(loaded.config.aggregate.size(), 2U);
+  EXPECT_EQ(loaded.config.aggregate[0].from, "conn");
+  EXPECT_EQ(loaded.config.aggregate[0].copy.size(), 1U);
+  EXPECT_EQ(loaded.config.aggregate[1].from, "*");
 }
 
 TEST(ShippedFilesTest, TheFullExampleHoldsTheDefaults) {

@@ -1,0 +1,118 @@
+"""conf/recipes/ as shipped, with the addresses that they name replaced by free ports of the loopback."""
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from support import agent, haproxy, wait
+from support.agent import Agent, AgentConfig
+from support.case import MeshTest
+from support.haproxy import HAProxy
+from support.layout import Layout
+from support.ports import free_port
+
+FOLDER = agent.ROOT / "conf/recipes"
+NAMES = ("lb1", "lb2")
+
+# Two servers for all instances: what one answers can be told from what the other does, and x-fail makes it refuse.
+_SERVER = """frontend {name}
+    bind 127.0.0.1:{port}
+    http-request return status 401 if {{ req.hdr(x-fail) -m found }}
+    http-request return status 200 hdr x-server {name} if {{ req.cook(session) -m found }}
+    http-request return status 200 hdr x-server {name} hdr set-cookie "session=%[uuid]"
+"""
+
+
+def recipe(name: str) -> str:
+    return (FOLDER / f"{name}.cfg").read_text()
+
+
+def replaced(text: str, changes: dict[str, str]) -> str:
+    """|text| with each old text made new. One that is not there means that the recipe is no longer what the test
+    thinks."""
+    for old, new in changes.items():
+        if old not in text:
+            raise AssertionError(f"'{old}' is not in the recipe")
+        text = text.replace(old, new)
+    return text
+
+
+def has_openssl() -> bool:
+    out = subprocess.run([haproxy.binary() or "haproxy", "-vv"], capture_output=True, text=True, check=True).stdout
+    return "+OPENSSL" in out
+
+
+def hashed(text: str) -> str:
+    """A HAProxy without OpenSSL lacks sha2: all else of a recipe is tested with the hash that every build has."""
+    return text if has_openssl() else text.replace("sha2(256)", "sha1")
+
+
+class _Config(AgentConfig):
+    """conf/recipes/stickmesh.toml on free ports."""
+    ports: dict[str, int]
+
+    def toml(self, directory: Path, port: int) -> str:
+        changes = {"192.0.2.10:10300": f"127.0.0.1:{port}",
+                   "[peers]": f'[admin]\nsocket = "{directory}/admin.sock"\n\n[log]\nlevel = "debug"\n\n[peers]',
+                   'name = "agent-1"': f'state-dir = "{directory}/state"\nname = "agent-1"'}
+        for address, name in (("192.0.2.11:10000", "lb1"), ("192.0.2.12:10000", "lb2")):
+            changes[address] = f"127.0.0.1:{self.ports[name]}"
+        return replaced((FOLDER / "stickmesh.toml").read_text(), changes)
+
+
+class RecipeTest(MeshTest):
+    """Two instances with the recipe |recipe|, the agent of the recipes, and two servers behind both."""
+    recipe = ""
+    bind = "accept-proxy"  # so that a test chooses the address that a client comes from
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.changes: dict[str, str] = {}  # of the recipe's text, where a test cannot wait for its times
+
+    def start(self) -> Agent:
+        port = free_port()
+        config = _Config()
+        self.layouts = {name: Layout(name, port) for name in NAMES}
+        config.ports = {name: layout.peers_port for name, layout in self.layouts.items()}
+        self.daemon = self.start_agent(config, port)
+        servers = {"web1": free_port(), "web2": free_port()}
+        self.start_haproxy("servers", "".join(_SERVER.format(name=name, port=at) for name, at in servers.items()))
+        for name, layout in self.layouts.items():
+            self.instances[name] = self._start_instance(name, layout, servers)
+        self.wait_sessions(*NAMES)
+        return self.daemon
+
+    def _start_instance(self, name: str, layout: Layout, servers: dict[str, int]) -> HAProxy:
+        text = replaced(hashed(recipe(self.recipe)), {
+            "bind :10000": f"bind 127.0.0.1:{layout.peers_port}",
+            "bind :::8080 v4v6": f"bind 127.0.0.1:{layout.http_port} {self.bind}",
+            "192.0.2.10:10300": f"127.0.0.1:{layout.agent}",
+            "192.0.2.21:80": f"127.0.0.1:{servers['web1']}", **self.changes})
+        return self.start_haproxy(name, text.replace("192.0.2.22:80", f"127.0.0.1:{servers['web2']}"))
+
+    def wait_current(self, table: str) -> None:
+        """Until both instances are told that the total of both is current."""
+        for name in NAMES:
+            wait.until(lambda: self.instances[name].entry("mesh/stickmesh", table) or {},
+                       lambda mark: (mark.get("gpc0"), mark.get("gpc1")) == (2, 2) and int(mark.get("gpt0", 0)) > 0,
+                       timeout=20, what=f"mark of {table} at {name}")
+
+    def read(self, name: str, table: str, key: str, data_type: str) -> int:
+        value = self.instances[name].value(f"mesh/{table}", key, data_type)
+        return value if isinstance(value, int) else 0
+
+    def wait_over(self, table: str, key: str, data_type: str, least: int) -> None:
+        """Until the total of |key| is at least |least| at both."""
+        for name in NAMES:
+            wait.until(lambda: self.read(name, table, key, data_type), lambda value: value >= least,
+                       what=f"{data_type} of {key} in {table} of {name} is {least} or more")
+
+    def request(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    def wait_answer(self, expected: int, *args: Any, **kwargs: Any) -> None:
+        """Until both instances answer so. The pause between tries keeps the tries themselves below any limit."""
+        for name in NAMES:
+            wait.until(lambda: self.request(name, *args, **kwargs), lambda status: status == expected, timeout=20,
+                       interval=0.4, what=f"{name} answers {expected}")
