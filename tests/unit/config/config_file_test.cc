@@ -216,9 +216,10 @@ file = "/a.lua"
 [[hook]]
 file = "/b.lua"
 )"),
-      ElementsAre("5: agent.drain-timeout, agent.snapshot-interval: checked, but not in this build: it has no effect",
-                  "8: spoe: checked, but not in this build: it has no effect",
-                  "10: hook: checked, but not in this build: it has no effect"));
+      ElementsAre(
+          "5: agent.drain-timeout, agent.snapshot-interval: checked, but not in this build: it has no effect",
+          "8: spoe: checked, but not in this build: it has no effect",
+          "10: hook: checked, but not in this build: it has no effect"));
 }
 
 TEST(ConfigFileTest, NotesAPeerThatIsAnAgent) {
