@@ -2,7 +2,8 @@
 """Records sessions of real HAProxy as seeds for the fuzz targets: tests/fuzz/corpus/*/capture-*.
 
 A wire_fuzz seed is the messages of one direction as they are. A session_fuzz seed is that target's input: a byte for
-the role, then the bytes of the other side, 0xfe doubled, with commands in between (see tests/fuzz/session_fuzz.cc)."""
+the role, then the bytes of the other side, 0xfe doubled, with commands in between (see tests/fuzz/session_fuzz.cc); one
+of hub_fuzz is the same with another first byte and without the request for a lesson, which its agent makes by itself."""
 from __future__ import annotations
 
 import shutil
@@ -24,9 +25,10 @@ from support.relay import DOWN, UP, Relay  # noqa: E402
 CORPUS = Path(__file__).resolve().parents[1] / "fuzz" / "corpus"
 SIZE = 3500  # bytes of a seed, about: a fuzzer gets nowhere with long ones
 
-# The names that session_fuzz plays with.
+# The names that session_fuzz and hub_fuzz play with, and their first bytes.
 AGENT, INSTANCE = "agent", "lb1"
 ACCEPTING, DIALLING = 0x02, 0x01
+HUB_ACCEPTS, HUB_DIALS = 0x00, 0x01
 TAKE, PASS_300_MS, ASK_FOR_A_LESSON = b"\xfe\x03", b"\xfe\x18", b"\xfe\x05"
 
 ALL_TYPES = ("server_id,gpt0,gpc0,gpc0_rate(10s),conn_cnt,conn_rate(10s),conn_cur,sess_cnt,sess_rate(10s),"
@@ -239,13 +241,13 @@ def save(name: str, stream: bytes, lines: int) -> None:
     messages = [wire.message(m.kind, m.number, m.body if m.number & 0x80 else None) for m in wire.split(rest)[0]]
     while sum(map(len, messages)) > SIZE:
         del messages[len(messages) // 2]  # keeps the beginning and the end, which differ most
-    role = ACCEPTING if lines == 3 else DIALLING
-    seed = bytearray([role]) + escape(greeting) + (ASK_FOR_A_LESSON if role == DIALLING else b"")
-    for index, message in enumerate(messages):
-        seed += escape(message)
-        if index % 8 == 0:
-            seed += TAKE + PASS_300_MS
-    write(CORPUS / "session_fuzz" / f"capture-{name}", bytes(seed))
+    spoken = b"".join(escape(message) + (TAKE + PASS_300_MS if index % 8 == 0 else b"")
+                      for index, message in enumerate(messages))
+    dialled = lines == 1
+    session = bytes([DIALLING if dialled else ACCEPTING]) + escape(greeting) + (ASK_FOR_A_LESSON if dialled else b"")
+    hub = bytes([HUB_DIALS if dialled else HUB_ACCEPTS]) + escape(greeting)
+    write(CORPUS / "session_fuzz" / f"capture-{name}", session + spoken)
+    write(CORPUS / "hub_fuzz" / f"capture-{name}", hub + spoken)
     write(CORPUS / "wire_fuzz" / f"capture-{name}", b"".join(messages))
 
 
