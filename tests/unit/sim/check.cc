@@ -207,7 +207,11 @@ void Check::check_total_life(std::size_t instance, const StickTable::Entry& show
   // A total is sent again when its end has moved by a tenth of `expire`, and not at all when it has ended.
   const Duration moved = expire_ / 10;
   TimePoint latest{};
-  for (std::size_t other = 0; other < cluster_.size(); ++other) latest = std::max(latest, latest_end(other));
+  for (std::size_t other = 0; other < cluster_.size(); ++other) {
+    latest = std::max(latest, latest_end(other));
+    // Without a lesson a push of long ago counts as new; an agent that dies then cannot correct it.
+    if (entry_ == kNone) latest = std::max(latest, known(other).pushed + expire_ + slack_);
+  }
   if (shown.expires > latest + moved) {
     wrong(instance, "its total outlives the last use by {} ms", (shown.expires - latest).count());
   }

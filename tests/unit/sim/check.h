@@ -14,7 +14,8 @@ struct Ledger {
     TimePoint touched{};    ///< when this instance last counted it
     std::uint64_t pid = 0;  ///< its process that did
     TimePoint evicted{};    ///< when it last made room for another: HAProxy tells nobody
-    TimePoint revived{};    ///< when it was last told of past its end
+    TimePoint pushed{};     ///< when it was last told of as if it were new
+    TimePoint revived{};    ///< when that was past its end
   };
   explicit Ledger(std::size_t instances) : keys(instances) {}
 

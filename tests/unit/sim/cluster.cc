@@ -99,14 +99,15 @@ bool Cluster::work(std::size_t index, Instance& instance) {
   return any;
 }
 
-void Cluster::start(std::size_t index, Process::Start how) {
+Process& Cluster::start(std::size_t index, Process::Start how) {
   Instance& instance = instances_[index];
   instance.touched = true;
   instance.process = std::make_unique<Process>(instance.section, next_pid_++, how, now_);
-  if (!note_) return;
+  if (!note_) return *instance.process;
   const std::string name = fmt::format("{} process {}", names_[index], instance.process->pid());
   note_(name + " starts");
   instance.process->on_note([this, name](const std::string& what) { note_(name + " " + what); });
+  return *instance.process;
 }
 
 void Cluster::dial(std::size_t index, Instance& instance) {
@@ -171,9 +172,7 @@ bool Cluster::deliver_down(Connection& connection) {
   const bool end = piece.empty();
   if (end) connection.down = Pipe();
   if (connection.process == nullptr) return true;
-  if (end) {
-    close_instance_end(connection, /*tell=*/true);
-  } else if (!connection.process->session()->receive(piece, now_)) {
+  if (end || !connection.process->session()->receive(piece, now_)) {
     close_instance_end(connection, /*tell=*/true);
   }
   instances_[connection.instance].touched = true;
@@ -226,8 +225,10 @@ void Cluster::report_oddities(std::size_t index, Process& process) {
   if (process.input().has_evicted()) {
     for (const std::string& key : process.input().take_evicted()) oddity_(Oddity::kEvicted, index, key);
   }
-  if (process.has_revived()) {
-    for (const std::string& key : process.take_revived()) oddity_(Oddity::kRevived, index, key);
+  if (process.has_pushed()) {
+    for (const auto& [key, past_end] : process.take_pushed()) {
+      oddity_(past_end ? Oddity::kPushedPastEnd : Oddity::kPushed, index, key);
+    }
   }
 }
 

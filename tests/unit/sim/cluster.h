@@ -69,8 +69,8 @@ class Cluster {
   /// All are up, and have told each other all they have to say.
   bool settled();
 
-  /// What an instance does to an entry of its input without telling, see `StickTable` and `Process`.
-  enum class Oddity : std::uint8_t { kEvicted, kRevived };
+  /// What an instance does to an entry of its input that others cannot know, see `StickTable` and `Process`.
+  enum class Oddity : std::uint8_t { kEvicted, kPushed, kPushedPastEnd };
   void on_oddity(std::function<void(Oddity, std::size_t instance, const std::string& key)> oddity) {
     oddity_ = std::move(oddity);
   }
@@ -113,7 +113,7 @@ class Cluster {
   bool work(std::size_t index, Instance& instance);
   void close_agent_end(Connection& connection, const Error& why);
   void close_instance_end(Connection& connection, bool tell);
-  void start(std::size_t index, Process::Start how);
+  Process& start(std::size_t index, Process::Start how);
   void dial(std::size_t index, Instance& instance);
   TimePoint next_event() const;
   Connection* connection_of(const Process* process);

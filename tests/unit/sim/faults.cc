@@ -42,11 +42,11 @@ void Cluster::reload(std::size_t index) {
     close_instance_end(*connection, /*tell=*/true);
   }
   instance.old = std::move(instance.process);
-  start(index, Process::Start::kBesideOld);
+  Process& fresh = start(index, Process::Start::kBesideOld);
   instance.redial = now_ + Duration(random_.between(0, 5));
   // A process that is not up to date itself leaves the new one alone.
   if (instance.old->resync() != Process::Resync::kFinished) return instance.old.reset();
-  instance.lesson.emplace(*instance.old, *instance.process);
+  instance.lesson.emplace(*instance.old, fresh);
   instance.lesson_step = now_ + Duration(random_.between(0, random_.one_in(3) ? 3000 : 300));
 }
 

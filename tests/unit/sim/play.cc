@@ -29,9 +29,7 @@ class Play {
         watch_(cluster_),
         trace_(trace) {
     cluster_.on_oddity([this](Cluster::Oddity oddity, std::size_t instance, const std::string& name) {
-      Ledger::Key& key = ledger_.keys[instance][key_number(name)];
-      (oddity == Cluster::Oddity::kEvicted ? key.evicted : key.revived) = cluster_.now();
-      watch_.forget(instance, key_number(name));
+      note_oddity(oddity, instance, key_number(name));
     });
     if (trace_ == nullptr) return;
     cluster_.on_note([this](const std::string& line) { note(line); });
@@ -56,6 +54,7 @@ class Play {
     while (key_name(key) != name) ++key;
     return key;
   }
+  void note_oddity(Cluster::Oddity oddity, std::size_t instance, std::size_t key);
   void count(Process* process, const Step& step);
   std::vector<std::string> settle();
   void note(const std::string& line) {
@@ -69,6 +68,23 @@ class Play {
   std::vector<std::string>* trace_;
   TimePoint start_ = cluster_.now();
 };
+
+void Play::note_oddity(Cluster::Oddity oddity, std::size_t instance, std::size_t number) {
+  Ledger::Key& key = ledger_.keys[instance][number];
+  switch (oddity) {
+    case Cluster::Oddity::kEvicted:
+      key.evicted = cluster_.now();
+      watch_.forget(instance, number);
+      return;
+    case Cluster::Oddity::kPushedPastEnd:
+      key.revived = cluster_.now();
+      watch_.forget(instance, number);
+      return;
+    case Cluster::Oddity::kPushed:
+      key.pushed = cluster_.now();
+      return;
+  }
+}
 
 void Play::count(Process* process, const Step& step) {
   if (process == nullptr) return;
@@ -90,7 +106,7 @@ void Play::count(Process* process, const Step& step) {
   }
   const StickTable::Entry* entry = process->input().find(key);
   if (entry != nullptr && entry->expires == now + schedule_.setup.expire) {
-    ledger_.keys[step.instance][step.key] = {now, process->pid(), {}, {}};
+    ledger_.keys[step.instance][step.key] = {now, process->pid(), {}, {}, {}};
   }
 }
 

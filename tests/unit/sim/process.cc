@@ -250,7 +250,7 @@ bool Process::push(std::size_t index, TimePoint now) {
   select(index);
   while (const StickTable::Entry* entry = cursor.next_change()) {
     if (!has_room()) return false;
-    if (entry->expires <= now) revived_.push_back(entry->key);
+    if (&cursor.table() == &input_) pushed_.push_back({entry->key, entry->expires <= now});
     send_entry(cursor.table(), *entry, /*timed=*/false, now);
     cursor.changed_sent(*entry->id);
   }

@@ -64,10 +64,14 @@ class Process final : private peers::Handler {
   void run(TimePoint now);
   std::optional<TimePoint> next_run() const;
 
-  /// Keys that were pushed after their end since the last call: HAProxy keeps an entry that is in use, and
-  /// one that was taught a shorter life than it had, and may tell of it as if it were new.
-  std::vector<std::string> take_revived() { return std::exchange(revived_, {}); }
-  bool has_revived() const { return !revived_.empty(); }
+  /// What has been pushed since the last call, as if it were new. That may be after its end: HAProxy keeps an
+  /// entry that is in use, and one that was taught a shorter life than it had.
+  struct Pushed {
+    std::string key;
+    bool past_end;
+  };
+  std::vector<Pushed> take_pushed() { return std::exchange(pushed_, {}); }
+  bool has_pushed() const { return !pushed_.empty(); }
 
   /// Called with what passes between it and the agent, in words.
   void on_note(std::function<void(std::string)> note) { note_ = std::move(note); }
@@ -125,7 +129,7 @@ class Process final : private peers::Handler {
   bool lesson_asked_ = false;
   bool agent_not_up_to_date_ = false;
   bool restored_ = false;
-  std::vector<std::string> revived_;
+  std::vector<Pushed> pushed_;
   Lesson lesson_ = Lesson::kNone;
   std::function<void(std::string)> note_;
 };
