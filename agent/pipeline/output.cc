@@ -72,12 +72,26 @@ Result<ShapeId> Output::shape_for(const TableDefinition& receiver) {
     shapes_.clear();
     layout_number_ = table_->layout_number();
   }
+  ShapeId place = static_cast<ShapeId>(shapes_.size());
   for (ShapeId id = 0; id < shapes_.size(); ++id) {
-    if (shapes_[id].definition == shape.definition) return id;
+    if (shapes_[id].users == 0) {
+      place = id;
+    } else if (shapes_[id].definition == shape.definition) {
+      ++shapes_[id].users;
+      return id;
+    }
   }
   shape.recent.resize(kRecentEncodings);
-  shapes_.push_back(std::move(shape));
-  return static_cast<ShapeId>(shapes_.size() - 1);
+  shape.users = 1;
+  if (place == shapes_.size()) shapes_.emplace_back();
+  shapes_[place] = std::move(shape);
+  return place;
+}
+
+// A receiver may announce its table anew with every message: what it had before must not stay.
+void Output::release(ShapeId id, std::uint32_t layout_number) {
+  if (layout_number != layout_number_) return;
+  if (--shapes_[id].users == 0) shapes_[id] = {};
 }
 
 bool Output::due(TimePoint now) {
@@ -176,7 +190,7 @@ void Output::encode_entry(const Shape& shape, std::uint32_t update_id, EntryId e
 }
 
 std::size_t Output::memory() const {
-  return feed_.memory() + strays_.memory();
+  return feed_.memory() + strays_.memory() + shapes_.size() * kRecentEncodings * sizeof(Encoded);
 }
 
 }  // namespace stickmesh::pipeline

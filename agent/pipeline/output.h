@@ -45,8 +45,10 @@ class Output {
   const store::ChangeFeed& feed() const { return feed_; }
 
   /// The shape for a receiver that announced |receiver|, or why it can have no total. Void when the table's
-  /// layout number changes: ask again then.
+  /// layout number changes: ask again then. To be given back with `release`.
   Result<ShapeId> shape_for(const TableDefinition& receiver);
+  /// A receiver needs |shape|, which it got under |layout_number|, no longer.
+  void release(ShapeId shape, std::uint32_t layout_number);
   /// What updates of that shape hold, under the receiver's own name for the table.
   const TableDefinition& definition(ShapeId shape) const { return shapes_[shape].definition; }
 
@@ -86,6 +88,7 @@ class Output {
     TableDefinition definition;
     std::vector<const store::Column*> columns;
     std::vector<Encoded> recent;  ///< by sequence number, modulo its size
+    std::size_t users = 0;        ///< none: its place is free
   };
 
   void encode_entry(const Shape& shape, std::uint32_t update_id, store::EntryId entry,

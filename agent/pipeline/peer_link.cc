@@ -165,7 +165,7 @@ void PeerLink::begin_lesson(TimePoint now) {
 }
 
 void PeerLink::run(TimePoint now) {
-  if (!running() || peer_ == nullptr || peer_->link != this) return;
+  if (!runs()) return;
   fit_all(now);
   if (ask_again_ && now >= *ask_again_) ask(now);
   if (lesson_due_ && now >= *lesson_due_) begin_lesson(now);
@@ -196,8 +196,9 @@ bool PeerLink::write_inputs(TimePoint now) {
     store::Table& table = *input.record->table;
     if (!input.problem.empty() || input.record->replicated) continue;
     if (!lesson && table.owed(peer_->origin) == 0) continue;
-    if (!std::exchange(restoring_, true)) restorer_.begin(input.definition);
-    if (!restorer_.run({session_, restored_inputs_, table, peer_->origin}, generation, kHighWater, now)) {
+    if (!std::exchange(restoring_, true)) restorer_.begin();
+    if (!restorer_.run({session_, restored_inputs_, table, peer_->origin}, input.definition, generation,
+                       kHighWater, now)) {
       return false;
     }
     restoring_ = false;
@@ -231,6 +232,8 @@ void PeerLink::send_marks(TimePoint now) {
 
 std::optional<TimePoint> PeerLink::next_run() const {
   std::optional<TimePoint> next;
+  // What `run` does not do must not call for it again at once, and again.
+  if (!runs()) return next;
   const auto at_latest = [&](std::optional<TimePoint> when) {
     if (when && (!next || *when < *next)) next = when;
   };

@@ -86,6 +86,8 @@ class PeerLink final : public Session, private peers::Handler {
   void acknowledged(peers::TableId table, std::uint32_t update_id, TimePoint now) override;
   void writable(TimePoint /*now*/) override { hub_.wake(); }
 
+  /// It is the peer's live session.
+  bool runs() const { return running() && peer_ != nullptr && peer_->link == this; }
   std::string name() const;
   void complain(const Error& error, TimePoint now);
   /// A second table under the same canonical name ("/http" beside "http") is one too many.

@@ -80,6 +80,17 @@ void PeerLink::fit(Input& input, TimePoint now) {
   // Each sender's values replace all that the entry had.
   if (input.record->replicated) input.plan.types = ~0U;
   if (!problem.empty() && problem != input.problem) complain({Reason::kDefinitionMismatch, problem}, now);
+  const auto left_out = [&](const StoredType& stored) {
+    return table.layout().find(stored.type) == nullptr &&
+           !(input.record->replicated && stored.type == DataType::kConnCur);
+  };
+  if (problem.empty() &&
+      std::any_of(input.definition.types.begin(), input.definition.types.end(), left_out)) {
+    complain({Reason::kNoMemory,
+              fmt::format("table {}: no room for all data types of '{}': raise [agent] max-memory",
+                          table.name(), describe(input.definition))},
+             now);
+  }
   input.problem = std::move(problem);
 }
 

@@ -101,10 +101,14 @@ TableRecord& Registry::define(store::OriginId origin, const TableDefinition& def
     record->definitions[origin] = definition;
     settle_definition(*record, now);
   }
-  if (!store::mismatch(record->table->definition(), definition)) {
-    record->table->extend(record->replicated ? replicated_part(definition) : definition);
-  }
+  extend(*record, definition);
   return *record;
+}
+
+// Without room for the longer rows the types that are missing stay so: `PeerLink::fit` says it.
+void Registry::extend(TableRecord& record, const TableDefinition& definition) {
+  if (store::mismatch(record.table->definition(), definition)) return;
+  static_cast<void>(record.table->extend(record.replicated ? replicated_part(definition) : definition));
 }
 
 void Registry::settle_definitions(TimePoint now) {
@@ -142,6 +146,10 @@ void Registry::settle_definition(TableRecord& record, TimePoint now) {
       "dropped",
       table.name(), describe(*winner.definition), describe(table.definition()), winner.count);
   table.redefine(record.replicated ? replicated_part(*winner.definition) : *winner.definition, now);
+  // The others that fit may store types of their own, and need not define the table again to send them.
+  for (const auto& [origin, definition] : record.definitions) {
+    if (origins_[origin].present) extend(record, definition);
+  }
 }
 
 std::optional<std::string> Registry::mismatch(const TableRecord& record, store::OriginId origin,

@@ -70,6 +70,7 @@ class Registry {
  private:
   TableRecord& add(const TableDefinition& definition, std::size_t max_entries, TimePoint now);
   void settle_definition(TableRecord& record, TimePoint now);
+  static void extend(TableRecord& record, const TableDefinition& definition);
   void purge_largest();
 
   const Rules& rules_;

@@ -27,12 +27,13 @@ class Restorer {
     store::OriginId origin;
   };
 
-  /// Starts a walk with the first entry of a table that the instance defines as |announced|.
-  void begin(const TableDefinition& announced);
-  /// Sends the keys that |target| has to be told of as cleared, and contributions older than |generation|,
-  /// until |backlog| bytes are pending or so many were looked at that the loop is due. True when the table is
-  /// done.
-  bool run(const Target& target, std::uint32_t generation, std::size_t backlog, TimePoint now);
+  /// Starts a walk with a table's first entry.
+  void begin() { next_ = 0; }
+  /// Sends the keys that |target|, whose definition of the table is |announced|, has to be told of as
+  /// cleared, and contributions older than |generation|, until |backlog| bytes are pending or so many were
+  /// looked at that the loop is due. True when the table is done. It may be defined anew between two calls.
+  bool run(const Target& target, const TableDefinition& announced, std::uint32_t generation,
+           std::size_t backlog, TimePoint now);
 
   /// Tells |target| that one key was cleared.
   void tell_cleared(const Target& target, const TableDefinition& announced,
@@ -59,7 +60,6 @@ class Restorer {
   Bytes encode(const store::Table& table, const TableDefinition& definition,
                store::ContributionId contribution, TimePoint now);
 
-  TableDefinition definition_;
   store::EntryId next_ = 0;
   std::uint32_t update_id_ = 0;
   std::deque<Told> told_;  ///< in the order of their numbers

@@ -62,9 +62,16 @@ void Subscriptions::subscribe() {
   outputs_number_ = registry_.outputs_number();
 }
 
+void Subscriptions::release_shape(Subscription& subscription) {
+  if (!subscription.shape) return;
+  subscription.record->output->release(*subscription.shape, subscription.layout_number);
+  subscription.shape.reset();
+}
+
 void Subscriptions::shape(Subscription& subscription) {
+  const bool before = subscription.shape.has_value();
+  release_shape(subscription);
   subscription.layout_number = subscription.record->table->layout_number();
-  const std::optional<ShapeId> before = subscription.shape;
   Result<ShapeId> shape = subscription.record->output->shape_for(subscription.announced);
   if (shape) {
     subscription.shape = *shape;
@@ -72,7 +79,6 @@ void Subscriptions::shape(Subscription& subscription) {
     if (before) start_over(subscription);
     return;
   }
-  subscription.shape.reset();
   if (std::exchange(subscription.problem, to_string(shape.error())) != subscription.problem) {
     complain_(shape.error());
   }

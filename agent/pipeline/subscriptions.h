@@ -53,6 +53,11 @@ class Subscriptions {
 
   Subscriptions(Registry& registry, peers::PeerSession& session, Complain complain)
       : registry_(registry), session_(session), complain_(std::move(complain)) {}
+  Subscriptions(const Subscriptions&) = delete;
+  Subscriptions& operator=(const Subscriptions&) = delete;
+  ~Subscriptions() {
+    for (Subscription& subscription : subscriptions_) release_shape(subscription);
+  }
 
   /// The session is up; |resume|: with the process that acknowledged what |peer| remembers.
   void begin(Peer& peer, bool resume);
@@ -105,6 +110,7 @@ class Subscriptions {
 
   void subscribe();
   void shape(Subscription& subscription);
+  static void release_shape(Subscription& subscription);
   void start_over(Subscription& subscription);
   /// Everything has been sent and acknowledged.
   static bool settled(const Subscription& subscription);

@@ -13,10 +13,11 @@ class MemoryBudget {
 
   /// False when |size| more bytes would pass the limit: nothing is reserved then.
   bool reserve(std::size_t size) {
-    if (used_ > limit_ || size > limit_ - used_) return false;
+    if (!has_room_for(size)) return false;
     used_ += size;
     return true;
   }
+  bool has_room_for(std::size_t size) const { return used_ <= limit_ && size <= limit_ - used_; }
   /// For what must be had whatever the limit, and is small or replaces what is given back at once. May pass
   /// the limit: what was cut off here would be missing when it is released.
   void reserve_always(std::size_t size) { used_ += size; }

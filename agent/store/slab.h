@@ -72,8 +72,16 @@ class Slab {
   std::uint32_t live() const { return live_; }
   bool has_free() const { return free_ != kNone || (end_ >> shift_) < chunks_.size(); }
   std::size_t row_size() const { return row_size_; }
+  /// What it takes when it grows.
+  std::size_t chunk_size() const { return row_size_ << shift_; }
   std::size_t memory() const { return chunks_.size() * chunk_size(); }
 
+  /// What `same_ids` would reserve.
+  std::size_t memory_of_same_ids(std::size_t row_size) const {
+    const Slab other(row_size, *budget_);
+    const std::size_t rows = std::size_t{1} << other.shift_;
+    return (end_ + rows - 1) / rows * other.chunk_size();
+  }
   /// A slab of other rows with the same ids taken and free, for a change of layout. Its rows are not
   /// initialised: the caller copies the heads of all of them, free ones included, since the list of free rows
   /// lies in these.
@@ -93,7 +101,6 @@ class Slab {
     const std::size_t rows = kChunkBytes / row_size;
     return rows < 16 ? 4U : static_cast<unsigned>(std::bit_width(rows)) - 1U;
   }
-  std::size_t chunk_size() const { return row_size_ << shift_; }
   bool add_chunk() {
     if (end_ >> 31U != 0 || !budget_->reserve(chunk_size())) return false;
     chunks_.push_back(std::make_unique_for_overwrite<std::byte[]>(chunk_size()));

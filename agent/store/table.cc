@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
 namespace stickmesh::store {
 
@@ -52,17 +53,24 @@ void Table::make_rows(TimePoint now) {
   wheel_ = std::make_unique<Wheel>(resolution(expire), now, shared_->budget);
 }
 
-void Table::extend(const TableDefinition& definition) {
+bool Table::extend(const TableDefinition& definition) {
   std::vector<StoredType> types = definition_.types;
   for (const StoredType& stored : definition.types) {
     if (definition_.find(stored.type) == nullptr) types.push_back(stored);
   }
-  if (types.size() == definition_.types.size()) return;
+  if (types.size() == definition_.types.size()) return true;
   std::sort(types.begin(), types.end(), [](const auto& a, const auto& b) { return a.type < b.type; });
 
-  const Layout before = std::move(layout_);
+  Layout before = std::exchange(layout_, Layout(types, merges_));
+  // For a moment the old rows are there, too, which may pass the limit; in the end all is within it.
+  const std::size_t after =
+      contributions_.memory_of_same_ids(contribution_size()) + sums_.memory_of_same_ids(sums_size());
+  const std::size_t now = contributions_.memory() + sums_.memory();
+  if (after > now && !shared_->budget.has_room_for(after - now)) {
+    layout_ = std::move(before);
+    return false;
+  }
   definition_.types = std::move(types);
-  layout_ = Layout(definition_.types, merges_);
   ++layout_number_;
 
   Slab contributions = contributions_.same_ids(contribution_size());
@@ -97,6 +105,7 @@ void Table::extend(const TableDefinition& definition) {
   }
   contributions_ = std::move(contributions);
   sums_ = std::move(sums);
+  return true;
 }
 
 void Table::redefine(const TableDefinition& definition, TimePoint now) {
@@ -217,7 +226,8 @@ Table::Place Table::place(const Change& change, TimePoint expires) {
       if (known != kNone) return {known, false};
     } else {
       if (max_entries_ != 0 && entries_.live() >= max_entries_) purge_oldest();
-      if (shared_->budget.scarce() && !has_room() && shared_->make_room) shared_->make_room();
+      // Rows stay with their table: once nothing can grow, others' entries would be purged for nothing.
+      if (shared_->budget.scarce() && !has_room() && can_grow() && shared_->make_room) shared_->make_room();
       entry = add_entry(change.key, hashed);
     }
     if (entry != kNone) {

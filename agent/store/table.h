@@ -44,8 +44,8 @@ struct Shared {
   StringPool& texts;
   std::uint64_t& lamport;   ///< number of the newest change that this agent knows of
   std::uint64_t hash_seed;  ///< keys are chosen by clients: unpredictable, drawn at start
-  /// Called before a new key is added to a table without a free row while memory is scarce: purges the oldest
-  /// of the largest table.
+  /// Called before a table without a free row grows while memory is scarce: purges the oldest of the largest
+  /// table.
   std::function<void()> make_room;
 };
 
@@ -113,8 +113,9 @@ class Table {
   const Layout& layout() const { return layout_; }
   /// Counts the changes of `layout()`: plans made before are void.
   std::uint32_t layout_number() const { return layout_number_; }
-  /// Takes in data types of a definition that does not mismatch.
-  void extend(const TableDefinition& definition);
+  /// Takes in data types of a definition that does not mismatch. False when there is no memory for the longer
+  /// rows: nothing has changed then.
+  bool extend(const TableDefinition& definition);
   /// Drops everything and starts over with |definition|.
   void redefine(const TableDefinition& definition, TimePoint now);
 
@@ -147,6 +148,10 @@ class Table {
   std::size_t contributions() const { return contributions_.live(); }
   std::size_t memory() const;
   bool has_room() const { return entries_.has_free() && contributions_.has_free(); }
+  /// Whether the budget allows for more rows than there are.
+  bool can_grow() const {
+    return shared_->budget.has_room_for(std::max(entries_.chunk_size(), contributions_.chunk_size()));
+  }
   const TableCounters& counters() const { return counters_; }
   /// How often everything was dropped for another definition.
   std::uint32_t redefinitions() const { return redefinitions_; }

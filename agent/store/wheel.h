@@ -84,10 +84,13 @@ class Wheel {
     if (until > tick_ + kSlots) skip_to(until - kSlots);
     while (tick_ < until) {
       const std::uint64_t tick = tick_ + 1;
-      for (std::uint32_t id = first_due(tick); id != kNone; id = first_due(tick)) {
-        if (limit-- == 0) return false;
-        remove(id);
-        due(id);
+      const std::uint32_t& head = heads_[tick % kSlots];
+      while (gather_due(tick)) {
+        for (std::uint32_t id = head; id != kNone && node(id).due <= tick; id = head) {
+          if (limit-- == 0) return false;
+          remove(id);
+          due(id);
+        }
       }
       tick_ = tick;
     }
@@ -120,10 +123,24 @@ class Wheel {
   Node& node(std::uint32_t id) { return *reinterpret_cast<Node*>(nodes_.row(id)); }
   const Node& node(std::uint32_t id) const { return *reinterpret_cast<const Node*>(nodes_.row(id)); }
 
-  std::uint32_t first_due(std::uint64_t tick) const {
-    std::uint32_t id = heads_[tick % kSlots];
-    while (id != kNone && node(id).due > tick) id = node(id).next;
-    return id;
+  // Moves the rows of a slot that are due to its front, so that those of later turns are looked at once and
+  // not again for each row that is taken out. False when none is due.
+  bool gather_due(std::uint64_t tick) {
+    std::uint32_t& head = heads_[tick % kSlots];
+    for (std::uint32_t id = head; id != kNone;) {
+      Node& row = node(id);
+      const std::uint32_t next = row.next;
+      if (row.due <= tick && id != head) {
+        node(row.previous).next = next;
+        if (next != kNone) node(next).previous = row.previous;
+        row.previous = kNone;
+        row.next = head;
+        node(head).previous = id;
+        head = id;
+      }
+      id = next;
+    }
+    return head != kNone && node(head).due <= tick;
   }
   // After a jump of the clock past the whole ring every slot is visited once: nothing in it can be missed.
   void skip_to(std::uint64_t tick) { tick_ = tick; }

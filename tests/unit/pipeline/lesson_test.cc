@@ -32,6 +32,31 @@ TEST(LessonTest, APartialLessonIsAskedForAgainAfterASecond) {
   EXPECT_EQ(lb1.lessons_asked, asked + 2) << "and once more: it may have been taught while it answered";
 }
 
+TEST(LessonTest, OneThatIsNeverEndedDoesNotKeepTheLoopBusy) {
+  Agent agent;
+  Instance lb1(agent.hub, "lb1", 10, kStart, "agent-1", /*complete=*/false);
+  lb1.answers_lessons = false;
+  lb1.session().request_lesson(kStart);
+  lb1.exchange(kStart);
+  const TimePoint later = kStart + seconds(10);
+  lb1.exchange(later);
+  const auto next = agent.hub.run(later);
+  EXPECT_TRUE(!next || *next > later) << "asking again waits for the end of the lesson that was asked for";
+}
+
+// A session that is over is not served, though its last bytes may still wait for their reader.
+TEST(LessonTest, OneThatIsDueInASessionThatIsOverDoesNotKeepTheLoopBusy) {
+  Agent agent;
+  Instance lb1(agent.hub, "lb1", 10, kStart);
+  lb1.answers_lessons = false;
+  lb1.session().request_lesson(kStart);
+  lb1.exchange(kStart);
+  agent.peer("lb1").link->session().close({Reason::kReplacedSession, {}});
+  const TimePoint later = kStart + seconds(10);
+  const auto next = agent.hub.run(later);
+  EXPECT_TRUE(!next || *next > later);
+}
+
 TEST(LessonTest, EveryRequestIsAnsweredWithTheTotalsAndOneEnd) {
   Agent agent;
   Instance lb1(agent.hub, "lb1", 10, kStart);

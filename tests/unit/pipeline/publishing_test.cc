@@ -214,6 +214,30 @@ TEST(PublishingTest, ATotalTableWithAnotherPeriodIsAMismatch) {
   EXPECT_NE(agent.peer("lb1").link->problems().find("http_req_rate(30s)"), std::string::npos);
 }
 
+TEST(PublishingTest, ATotalTableThatIsDefinedAnewAgainAndAgainTakesNoMoreMemory) {
+  Agent agent;
+  Instance lb1(agent.hub, "lb1", 10, kStart);
+  Instance lb2(agent.hub, "lb2", 20, kStart);
+  announce(lb1, kStart);
+  announce(lb2, kStart);
+  TableDefinition total = kTotal;
+  std::size_t memory = 0;
+  for (int change = 1; change <= 100; ++change) {
+    total.expire = seconds(change);
+    lb1.session().select(2, total);
+    lb1.exchange(kStart);
+    if (change == 1) memory = agent.registry.find("http")->output->memory();
+  }
+  EXPECT_EQ(agent.registry.find("http")->output->memory(), memory);
+  lb1.push(1, kInput, "joe", 1, {5});
+  lb1.exchange(kStart + seconds(1));
+  lb2.exchange(kStart + seconds(1));
+  ASSERT_NE(last_of(lb1, "joe"), nullptr);
+  EXPECT_EQ(last_of(lb1, "joe")->remaining, seconds(100));
+  ASSERT_NE(last_of(lb2, "joe"), nullptr);
+  EXPECT_EQ(last_of(lb2, "joe")->remaining, kTotal.expire);
+}
+
 TEST(PublishingTest, ARateThatStraysIsSentAgainWithoutAnotherMessage) {
   Agent agent;
   TableDefinition input = kInput;

@@ -79,6 +79,23 @@ TEST_F(RegistryTest, DifferentSetsOfTypesAreJoined) {
   EXPECT_EQ(registry_.find("http")->table->definition().types.size(), 2U);
 }
 
+TEST_F(RegistryTest, WhenAnotherDefinitionStandsTheTypesOfAllWhoFitItAreThere) {
+  const store::OriginId lb1 = origin("lb1");
+  const store::OriginId lb2 = origin("lb2");
+  const store::OriginId lb3 = origin("lb3");
+  TableDefinition definition = rates(seconds(10));
+  registry_.define(lb3, definition, kStart);
+  definition.types = {{DataType::kGpc0, 1, {}}};
+  registry_.define(lb2, definition, kStart);
+  registry_.define(lb1, rates(seconds(30)), kStart);
+  const store::Table& table = *registry_.find("http")->table;
+  ASSERT_EQ(table.redefinitions(), 0U);
+  registry_.origins()[lb3].present = false;
+  registry_.settle_definitions(kStart);
+  EXPECT_EQ(table.redefinitions(), 1U);
+  EXPECT_NE(table.definition().find(DataType::kGpc0), nullptr);
+}
+
 TEST_F(RegistryTest, ADeclaredTableStands) {
   registry_.declare(counter_table("http"), 100, kStart);
   TableDefinition other = counter_table("http");

@@ -172,6 +172,21 @@ TEST_F(TableRoomTest, ScarceMemoryAsksForRoomBeforeATableGrows) {
   EXPECT_LE(world.budget.used(), world.budget.limit());
 }
 
+// Rows stay with their table: once memory is used up, purging another's entries would make no room.
+TEST_F(TableRoomTest, WhenNothingCanGrowATablePurgesItsOwn) {
+  Table& table = make(0, seconds(10), std::size_t{8} << 20U);
+  World& world = *world_;
+  world.shared.make_room = [&] { table.purge_oldest(); };
+  Sender lb1(table, world.origin("lb1"));
+  for (int key = 0; !world.budget.scarce(); ++key) lb1.live(name(key), {1}, at(0));
+  Table other("other", definition_of({{DataType::kGpc0}}), default_merges(), 0, world.shared, at(0));
+  Sender lb2(other, world.origin("lb2"));
+  const std::size_t before = table.entries();
+  for (int key = 0; key < 50000; ++key) lb2.live(name(key), {1}, at(key / 100));
+  EXPECT_GT(table.entries() + 100, before);
+  EXPECT_GT(other.entries(), 0U);
+}
+
 // Rows that expired leave their memory with the table: new keys fill them without driving others out.
 TEST_F(TableRoomTest, ScarceMemoryDrivesNothingOutWhileRowsAreFree) {
   Table& table = make(0, seconds(10), std::size_t{8} << 20U);
@@ -214,6 +229,22 @@ TEST_F(TableRoomTest, AfterAChangeOfLayoutTheBudgetStillKnowsWhatIsUsed) {
   EXPECT_EQ(table.memory(), world.budget.used());
   for (int more = 0; more < 100000; ++more, ++key) lb1.live(name(key), {1}, at(key / 100));
   EXPECT_EQ(table.memory(), world.budget.used());
+}
+
+TEST_F(TableRoomTest, ATableIsNotExtendedByMoreThanThereIsRoomFor) {
+  Table& table = make(0, seconds(10), std::size_t{8} << 20U);
+  World& world = *world_;
+  Sender lb1(table, world.origin("lb1"));
+  int key = 0;
+  for (; world.budget.used() * 4 < world.budget.limit() * 3; ++key) lb1.live(name(key), {1}, at(0));
+  const std::uint32_t number = table.layout_number();
+  const std::size_t used = world.budget.used();
+  EXPECT_FALSE(table.extend(definition_of({{DataType::kGpt, 100}})));
+  EXPECT_EQ(table.layout_number(), number);
+  EXPECT_EQ(table.definition().types.size(), 1U);
+  EXPECT_EQ(world.budget.used(), used);
+  EXPECT_EQ(lb1.live(name(0), {2}, at(1)), Applied::kChanged);
+  EXPECT_EQ(sum_of(table, name(0), DataType::kGpc0), 2U);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <random>
+#include <utility>
 #include <vector>
 
 namespace stickmesh::store {
@@ -84,6 +85,27 @@ TEST_F(WheelTest, WhatLiesBeyondTheRingWaitsForItsTurn) {
   EXPECT_EQ(advance(wheel, turn + 8), Ids{1});
   EXPECT_EQ(advance(wheel, 5 * turn + 7), Ids{});
   EXPECT_EQ(advance(wheel, 5 * turn + 8), Ids{2});
+}
+
+TEST_F(WheelTest, WhatIsDueComesUpFromBetweenRowsOfLaterTurns) {
+  Wheel wheel(Duration(1), at(0), budget_);
+  const std::int64_t turn = wheel.horizon().count() + 1;
+  for (std::uint32_t id = 0; id < 300; ++id) wheel.add(id, at(7 + (id % 3) * turn));
+  std::vector<int> seen(300);
+  std::uint32_t first = kNone;
+  const auto see = [&](std::uint32_t id) {
+    ++seen[id];
+    if (std::exchange(first, first == kNone ? id : first) != kNone) return;
+    wheel.remove((first + 150) % 300);
+    wheel.move(first + 1, at(7 + 2 * turn));
+  };
+  while (!wheel.advance(at(8), 7, see)) {
+  }
+  for (std::uint32_t id = 0; id < 300; ++id) {
+    EXPECT_EQ(seen[id], id % 3 == 0 && id != (first + 150) % 300 ? 1 : 0) << id;
+  }
+  EXPECT_EQ(advance(wheel, turn + 8).size(), 99U);
+  EXPECT_EQ(advance(wheel, 2 * turn + 8).size(), 101U);
 }
 
 TEST_F(WheelTest, AJumpOfTheClockPastTheRingMissesNothing) {
