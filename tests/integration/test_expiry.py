@@ -73,6 +73,8 @@ class ExpiryTest(MeshTest):
 
 
 class FullTest(MeshTest):
+    seconds = 240
+
     def test_max_memory_bounds_the_agent(self) -> None:
         """Far more keys than fit: the oldest go and are counted, the newest have their totals."""
         daemon = self.mesh(["lb1"], tables={"t": "type string len 32 size 300k expire 10m store gpc0"},

@@ -50,6 +50,7 @@ class TablesTest(WitnessTest):
 
 class MemoryTest(WitnessTest):
     """A peer sends far more keys than fit."""
+    seconds = 240
     LIMIT_KIB = 16 * 1024
     KEYS, SLICE = 400_000, 10_000
     agent_section = f'max-memory = "{LIMIT_KIB}KiB"'

@@ -146,7 +146,7 @@ class HAProxy:
         self.process = Process(f"haproxy {self.name}",
                                [path, "-f", str(self.config_path), "-db", "-L", self.name, *extra],
                                self.directory / f"{self.name}.log")
-        wait.until(self._answers, what=f"haproxy {self.name} answers on its stats socket", timeout=10.0)
+        wait.until(self._answers, what=f"haproxy {self.name} answers on its stats socket", timeout=30.0)
 
     def _answers(self) -> bool:
         assert self.process is not None
