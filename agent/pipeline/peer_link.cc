@@ -17,10 +17,9 @@ constexpr Duration kLessonAtLatest{2000};
 constexpr Duration kPresent{4000};
 // HAProxy acknowledges within a round trip, but some versions not while they learn.
 constexpr Duration kAcknowledgedAtLatest{2000};
-// A lesson only to see whether the instance has kept what it was sent: seldom, and at most a hundredth of the
+// A lesson only to see what the instance has made of what it was sent: seldom, and at most a hundredth of the
 // time.
-constexpr Duration kFirstAudit{10'000};
-constexpr Duration kAuditStep{60'000};
+constexpr Duration kAuditStep{10'000};
 constexpr peers::TableId kStatusTable = 0x20000;
 
 }  // namespace
@@ -110,6 +109,7 @@ void PeerLink::lesson_requested(TimePoint now) {
 
 void PeerLink::ask(TimePoint now) {
   ask_again_.reset();
+  auditing_ = false;
   asked_ = now;
   subscriptions_.lesson_asked();
   session_.request_lesson(now);
@@ -127,7 +127,7 @@ void PeerLink::lesson_ended(bool complete, TimePoint now) {
   }
   if (complete) {
     subscriptions_.lesson_complete();
-    next_audit_ = now + (synchronised_ ? std::max(kAuditStep, 100 * (now - asked_)) : kFirstAudit);
+    next_audit_ = now + std::max(kAuditStep, 100 * (now - asked_));
     synchronised_ = true;
     if (walk_ == Walk::kNone) walk_ = Walk::kCleared;
     // A process that took over at a reload may have been taught older copies of our totals meanwhile.
@@ -174,7 +174,10 @@ void PeerLink::run(TimePoint now) {
     restorer_.settle_all([this](std::size_t input, store::EntryId entry) { settle(input, entry); });
     ask(now);
   }
-  if (audit_due() && now >= next_audit_) ask(now);
+  if (audit_due() && now >= next_audit_) {
+    ask(now);
+    auditing_ = true;
+  }
   if (walk_ != Walk::kNone && !write_inputs(now)) return;
   const bool replicates = synchronised_ || giving_lesson_;
   const bool done = subscriptions_.send(kHighWater, replicates, now);

@@ -137,6 +137,7 @@ class PeerLink final : public Session, private peers::Handler {
   bool restoring_ = false;  ///< in the middle of an input's entries
   TimePoint asked_{};
   TimePoint next_audit_{};
+  bool auditing_ = false;                ///< the lesson that was last asked for is one
   std::optional<TimePoint> ask_again_;   ///< for a lesson that was only partial
   std::optional<TimePoint> lesson_due_;  ///< when the lesson that was asked of us starts at the latest
 };

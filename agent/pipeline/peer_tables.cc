@@ -153,7 +153,12 @@ store::Applied PeerLink::replicate(Input& input, const peers::Update& update, st
   if (newer && !update.lesson) *input.live_id = update.update_id;
   const store::EntryId entry = table.find(update.key);
   const bool held = entry != store::kNone && table.live(table.first(entry), now);
-  if (held && !newer) return store::Applied::kStale;
+  // An entry that it was given and has changed since keeps, in some versions, the number of the gift. At the
+  // beginning of a session that could also be an old copy, of which the old process of a reload told it.
+  const bool changed_there = auditing_ && update.lesson && held &&
+                             subscriptions_.had_then(*input.record, entry) &&
+                             !table.says_the_same(table.first(entry), input.plan, change);
+  if (held && !newer && !changed_there) return store::Applied::kStale;
   // An older state that is on its way there may replace, at the instance, the one that it sends now.
   const bool crossed = held && subscriptions_.in_flight(*input.record, entry);
   change.origin = hub_.own_origin();

@@ -96,7 +96,8 @@ void Subscriptions::acknowledged(peers::TableId table, std::uint32_t update_id) 
 }
 
 void Subscriptions::start_over(Subscription& subscription) {
-  subscription.cursor = subscription.acknowledged = subscription.arrived = 0;
+  subscription.cursor = subscription.acknowledged = subscription.arrived = subscription.written = 0;
+  subscription.arrived_then = 0;
   peer_->acknowledged.erase(subscription.record->output->name());
   subscription.lesson_end = subscription.everything_until = subscription.record->output->feed().last();
 }
@@ -106,12 +107,23 @@ void Subscriptions::rewind() {
 }
 
 bool Subscriptions::in_flight(const TableRecord& record, store::EntryId entry) const {
+  const Subscription* subscription = find(record);
+  const std::uint64_t sequence = record.output->newest(entry);
+  return subscription != nullptr && sequence > subscription->arrived && sequence <= subscription->sent;
+}
+
+bool Subscriptions::had_then(const TableRecord& record, store::EntryId entry) const {
+  const Subscription* subscription = find(record);
+  if (subscription == nullptr || record.table->has_changed(entry)) return false;
+  return record.output->is_news_to(peer_->origin, entry) &&
+         record.output->newest(entry) <= subscription->arrived_then;
+}
+
+const Subscription* Subscriptions::find(const TableRecord& record) const {
   const auto found =
       std::find_if(subscriptions_.begin(), subscriptions_.end(),
                    [&](const Subscription& subscription) { return subscription.record == &record; });
-  if (found == subscriptions_.end()) return false;
-  const std::uint64_t sequence = record.output->newest(entry);
-  return sequence > found->arrived && sequence <= found->sent;
+  return found == subscriptions_.end() ? nullptr : &*found;
 }
 
 bool Subscriptions::lesson_given() const {
@@ -164,21 +176,25 @@ bool Subscriptions::send(Subscription& subscription, std::size_t backlog, TimePo
       selected = true;
     }
     session_.append_update(message);
+    subscription.written = place.sequence;
   }
   subscription.cursor = feed.last();
   return true;
 }
 
 bool Subscriptions::settled(const Subscription& subscription) {
-  const std::uint64_t last = subscription.record->output->feed().last();
-  return subscription.shape && subscription.cursor == last && subscription.acknowledged == last;
+  return subscription.shape && subscription.cursor == subscription.record->output->feed().last() &&
+         subscription.acknowledged >= subscription.written;
 }
 
 void Subscriptions::lesson_asked() {
   for (Subscription& subscription : subscriptions_) {
     subscription.shown = 0;
     subscription.taught.reset();
-    if (settled(subscription)) subscription.taught = subscription.record->table->entries();
+    subscription.arrived_then = subscription.arrived;
+    if (!settled(subscription)) continue;
+    subscription.taught = subscription.record->table->entries();
+    subscription.created_then = subscription.record->table->counters().created;
   }
 }
 
@@ -202,8 +218,11 @@ void Subscriptions::lesson_complete() {
 
 bool Subscriptions::audit_due() const {
   return std::any_of(subscriptions_.begin(), subscriptions_.end(), [](const Subscription& subscription) {
-    const std::size_t entries = subscription.record->table->entries();
-    return settled(subscription) && entries > subscription.audited + subscription.audited / 10 + kFewEntries;
+    const store::Table& table = *subscription.record->table;
+    if (!settled(subscription)) return false;
+    // 3.0.0 and 3.2.0 never push a change of an entry that they were given, until it was in a lesson.
+    if (subscription.record->replicated && table.counters().created != subscription.created_then) return true;
+    return table.entries() > subscription.audited + subscription.audited / 10 + kFewEntries;
   });
 }
 

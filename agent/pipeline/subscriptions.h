@@ -22,7 +22,8 @@ struct Subscription {
   std::string problem;           ///< why they do not
   std::uint32_t layout_number = 0;
   std::uint64_t cursor = 0;
-  std::uint64_t sent = 0;  ///< the furthest that |cursor| has been in this session
+  std::uint64_t sent = 0;     ///< the furthest that |cursor| has been in this session
+  std::uint64_t written = 0;  ///< the last that was sent: the instance's own words are passed over
   std::uint64_t acknowledged = 0;
   /// What is known to have arrived. After a rewind the numbers are used a second time, so that an
   /// acknowledgement says nothing of what was sent again until it is of a later number.
@@ -33,8 +34,10 @@ struct Subscription {
   /// shown; nothing while some are on their way.
   std::optional<std::size_t> taught;
   std::size_t shown = 0;
-  std::size_t audited = 0;  ///< entries when that was last compared
-  std::string shortage;     ///< what was found then; empty when it has all
+  std::size_t audited = 0;         ///< entries when that was last compared
+  std::uint64_t arrived_then = 0;  ///< |arrived| when the last lesson was asked for
+  std::uint64_t created_then = 0;  ///< how many entries there had ever been then, if all had arrived
+  std::string shortage;            ///< what was found then; empty when it has all
 };
 
 /// What a mark says, and of which moment.
@@ -75,6 +78,8 @@ class Subscriptions {
   bool send(std::size_t backlog, bool replicated, TimePoint now);
   /// Whether the state of |entry| that was last published may still be on its way to the instance.
   bool in_flight(const TableRecord& record, store::EntryId entry) const;
+  /// Whether the instance had the state of |entry| that is held when it was last asked for a lesson.
+  bool had_then(const TableRecord& record, store::EntryId entry) const;
 
   /// A lesson was asked for, and has ended. In between, `show` tells of each entry of one of our tables in
   /// it: a table that is full or `nopurge` takes updates and has no place for them.
@@ -112,6 +117,7 @@ class Subscriptions {
   void shape(Subscription& subscription);
   static void release_shape(Subscription& subscription);
   void start_over(Subscription& subscription);
+  const Subscription* find(const TableRecord& record) const;
   /// Everything has been sent and acknowledged.
   static bool settled(const Subscription& subscription);
   bool send(Subscription& subscription, std::size_t backlog, TimePoint now);

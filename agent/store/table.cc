@@ -178,6 +178,7 @@ EntryId Table::add_entry(Bytes key, std::uint64_t hash) {
   fresh.sums = kNone;
   fresh.key_size = static_cast<std::uint16_t>(key.size());
   fresh.used = true;
+  ++counters_.created;
   std::memcpy(entries_.row(entry) + kKeyOffset, key.data(), key.size());
   return entry;
 }

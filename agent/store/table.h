@@ -87,6 +87,7 @@ enum class Applied : std::uint8_t {
 
 struct TableCounters {
   std::uint64_t updates = 0;
+  std::uint64_t created = 0;  ///< entries
   std::uint64_t stale = 0;    ///< updates of an older generation
   std::uint64_t falls = 0;    ///< counters that an origin said had become smaller
   std::uint64_t expired = 0;  ///< contributions
@@ -189,11 +190,14 @@ class Table {
     std::uint64_t high;
   };
   Sum sum(EntryId entry, const Column& column, std::uint32_t element) const;
+  /// Whether a change brings no other numbers and texts; of rates it says nothing.
+  bool says_the_same(ContributionId contribution, const Plan& plan, const Change& change) const;
 
   /// Whether entries whose total may have changed are remembered for `take_changed`. Off until someone
   /// publishes the table.
   void track_changes(bool on);
   bool has_changed() const { return !changed_.empty(); }
+  bool has_changed(EntryId entry) const { return entry_head(entry).changed; }
   /// Calls |publish|(entry) once for each entry that changed since the last time.
   template <typename Publish>
   void take_changed(Publish&& publish) {

@@ -15,7 +15,7 @@ from support.haproxy import HAProxy
 from support.ports import free_port
 from support.process import Process
 
-TABLE = "type ip size 4m expire 1h store gpc0,http_req_cnt,http_req_rate(10s),bytes_in_cnt"
+TABLE = "type ip size 12m expire 1h store gpc0,http_req_cnt,http_req_rate(10s),bytes_in_cnt"
 HAPROXY, STICKMESH = "haproxy", "stickmesh"
 _BUILD = Path(os.environ.get("BUILD_DIR", agent.ROOT / "build")).resolve() / "release"
 

@@ -28,6 +28,7 @@ defaults
     timeout client 60s
     timeout server 10s
     timeout connect 2s
+    balance roundrobin
 """
 
 

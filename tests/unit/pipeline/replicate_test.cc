@@ -110,6 +110,38 @@ TEST_F(ReplicateTest, OldCopiesInALessonUndoNothing) {
   EXPECT_EQ(held("joe"), 8U);
 }
 
+TEST_F(ReplicateTest, AChangeOfAGivenEntryThatOnlyALessonTellsIsTaken) {
+  // HAProxy 3.0.0 and 3.2.0 (peers-protocol 6).
+  lb1_.push(1, kTable, "joe", 1, {7});
+  settle(milliseconds(50));
+  const int asked = lb2_.lessons_asked;
+  lb2_.teach = [&] { lb2_.push(1, kTable, "joe", 1 | kLearned, {9}, seconds(300)); };
+  settle(seconds(11));
+  EXPECT_EQ(lb2_.lessons_asked, asked + 1) << "it was given a key";
+  settle(seconds(12));
+  EXPECT_EQ(held("joe"), 9U);
+  EXPECT_EQ(last(lb1_, "joe"), 9U);
+  EXPECT_EQ(last(lb3_, "joe"), 9U);
+  lb1_.push(1, kTable, "joe", 2, {8});
+  settle(seconds(40));
+  EXPECT_EQ(held("joe"), 8U);
+  EXPECT_EQ(lb2_.lessons_asked, asked + 1) << "no key is new to it";
+}
+
+TEST_F(ReplicateTest, WhatALessonTellsOfAnEntryThatChangedSinceUndoesNothing) {
+  lb1_.push(1, kTable, "joe", 1, {7});
+  settle(milliseconds(50));
+  lb2_.teach = [&] {
+    lb1_.push(1, kTable, "joe", 2, {8});
+    lb1_.exchange(kStart + seconds(11));
+    lb2_.push(1, kTable, "joe", 1 | kLearned, {7}, seconds(300));
+  };
+  settle(seconds(11));
+  settle(seconds(12));
+  EXPECT_EQ(held("joe"), 8U);
+  EXPECT_EQ(last(lb2_, "joe"), 8U);
+}
+
 TEST_F(ReplicateTest, ARepeatUndoesNothing) {
   lb1_.push(1, kTable, "joe", 1, {7});
   settle(milliseconds(50));
