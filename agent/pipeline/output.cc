@@ -165,8 +165,7 @@ void Output::encode_entry(const Shape& shape, std::uint32_t update_id, EntryId e
   encoder_.key(shape.definition.key_type, table_->key(entry));
   for (std::size_t index = 0; index < shape.columns.size(); ++index) {
     const Column* column = shape.columns[index];
-    // A copy may be published as a narrower type.
-    const bool narrow = traits(shape.definition.types[index].type).kind == ValueKind::kUnsigned32;
+    const DataType type = shape.definition.types[index].type;
     for (std::uint32_t element = 0; element < column->elements; ++element) {
       switch (column->kind) {
         case ValueKind::kRate: {
@@ -179,14 +178,46 @@ void Output::encode_entry(const Shape& shape, std::uint32_t update_id, EntryId e
           break;
         case ValueKind::kSigned32:
         case ValueKind::kUnsigned32:
-        case ValueKind::kUnsigned64: {
-          const std::uint64_t number = totals_.number(entry, *column, element, now);
-          encoder_.number(narrow ? std::min(number, kMaximum32) : number);
+        case ValueKind::kUnsigned64:
+          encoder_.number(number(type, *column, element, entry, now));
           break;
-        }
       }
     }
   }
+}
+
+std::uint64_t Output::number(DataType as, const Column& column, std::uint32_t element, EntryId entry,
+                             TimePoint now) {
+  const std::uint64_t number = totals_.number(entry, column, element, now);
+  return traits(as).kind == ValueKind::kUnsigned32 ? std::min(number, kMaximum32) : number;
+}
+
+bool Output::says_the_same(ShapeId id, const TableDefinition& announced, const peers::Update& update,
+                           EntryId entry, TimePoint now) {
+  const Shape& shape = shapes_[id];
+  const std::uint64_t* cells = update.cells.data();
+  std::size_t at = 0;
+  for (const StoredType& stored : announced.types) {
+    if (at < shape.columns.size() && shape.definition.types[at].type == stored.type) {
+      if (!says_the_same(stored.type, *shape.columns[at++], cells, update.server_key, entry, now))
+        return false;
+    }
+    cells += stored.elements * (traits(stored.type).kind == ValueKind::kRate ? 3 : 1);
+  }
+  return true;
+}
+
+bool Output::says_the_same(DataType type, const Column& column, const std::uint64_t* cells,
+                           std::string_view text, EntryId entry, TimePoint now) {
+  if (column.kind == ValueKind::kRate || type == DataType::kConnCur) return true;
+  if (column.kind == ValueKind::kDictionary) {
+    const std::string_view said = *cells == store::kTextSet ? text : std::string_view{};
+    return *cells == store::kTextUnchanged || totals_.text(entry, column, now) == said;
+  }
+  for (std::uint32_t element = 0; element < column.elements; ++element) {
+    if (cells[element] != number(type, column, element, entry, now)) return false;
+  }
+  return true;
 }
 
 std::size_t Output::memory() const {

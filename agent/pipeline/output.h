@@ -8,6 +8,7 @@
 
 #include "agent/aggregate/totals.h"
 #include "agent/base/result.h"
+#include "agent/peers/session/handler.h"
 #include "agent/peers/wire/entry_update.h"
 #include "agent/store/change_feed.h"
 #include "agent/store/table.h"
@@ -63,6 +64,11 @@ class Output {
   /// The newest state of the entry at |place| under that place's number, made at most 10 ms ago; empty when
   /// there is nothing left to send for it. Valid until the next call.
   Bytes encode(ShapeId shape, const store::ChangeFeed::Place& place, TimePoint now);
+  /// Whether what a receiver of that shape, whose definition is |announced|, says of |entry| is what it would
+  /// be sent. Of rates and open connections it says nothing: these move on, and some versions learn no
+  /// conn_cur.
+  bool says_the_same(ShapeId shape, const TableDefinition& announced, const peers::Update& update,
+                     store::EntryId entry, TimePoint now);
   /// The number under which |entry| was last published; 0 when it has gone.
   std::uint64_t newest(store::EntryId entry) const {
     return table_->uses(entry) ? table_->published_sequence(entry) : 0;
@@ -91,11 +97,16 @@ class Output {
     std::size_t users = 0;        ///< none: its place is free
   };
 
+  bool says_the_same(DataType type, const store::Column& column, const std::uint64_t* cells,
+                     std::string_view text, store::EntryId entry, TimePoint now);
   void encode_entry(const Shape& shape, std::uint32_t update_id, store::EntryId entry,
                     std::optional<Duration> remaining, TimePoint now);
   /// Has the entry sent again when the counters that are sent now will have left the true rates.
   enum class Watch : std::uint8_t { kAnew, kAtTheLatest };
   void watch_rates(store::EntryId entry, Watch watch, TimePoint now);
+  /// A copy may be published as a narrower type.
+  std::uint64_t number(DataType as, const store::Column& column, std::uint32_t element, store::EntryId entry,
+                       TimePoint now);
 
   store::Table* table_;
   std::string name_;

@@ -107,8 +107,7 @@ void PeerLink::fit_all(TimePoint now) {
 void PeerLink::updated(std::uint32_t handle, const peers::Update& update, TimePoint now) {
   if ((handle & kShown) != 0) {
     // What the agent publishes it never counts as input.
-    if (update.lesson) subscriptions_.show(handle & ~kShown);
-    return;
+    return subscriptions_.shown(handle & ~kShown, update, now);
   }
   Input& input = inputs_[handle];
   store::Table& table = *input.record->table;
@@ -155,8 +154,8 @@ store::Applied PeerLink::replicate(Input& input, const peers::Update& update, st
   const bool held = entry != store::kNone && table.live(table.first(entry), now);
   // An entry that it was given and has changed since keeps, in some versions, the number of the gift. At the
   // beginning of a session that could also be an old copy, of which the old process of a reload told it.
-  const bool changed_there = auditing_ && update.lesson && held &&
-                             subscriptions_.had_then(*input.record, entry) &&
+  const bool changed_there = auditing_ && update.lesson && held && subscriptions_.has(*input.record, entry) &&
+                             input.record->output->is_news_to(peer_->origin, entry) &&
                              !table.says_the_same(table.first(entry), input.plan, change);
   if (held && !newer && !changed_there) return store::Applied::kStale;
   // An older state that is on its way there may replace, at the instance, the one that it sends now.

@@ -97,7 +97,6 @@ void Subscriptions::acknowledged(peers::TableId table, std::uint32_t update_id) 
 
 void Subscriptions::start_over(Subscription& subscription) {
   subscription.cursor = subscription.acknowledged = subscription.arrived = subscription.written = 0;
-  subscription.arrived_then = 0;
   peer_->acknowledged.erase(subscription.record->output->name());
   subscription.lesson_end = subscription.everything_until = subscription.record->output->feed().last();
 }
@@ -112,11 +111,14 @@ bool Subscriptions::in_flight(const TableRecord& record, store::EntryId entry) c
   return subscription != nullptr && sequence > subscription->arrived && sequence <= subscription->sent;
 }
 
-bool Subscriptions::had_then(const TableRecord& record, store::EntryId entry) const {
+bool Subscriptions::has(const TableRecord& record, store::EntryId entry) const {
   const Subscription* subscription = find(record);
-  if (subscription == nullptr || record.table->has_changed(entry)) return false;
-  return record.output->is_news_to(peer_->origin, entry) &&
-         record.output->newest(entry) <= subscription->arrived_then;
+  return subscription != nullptr && has(*subscription, entry);
+}
+
+bool Subscriptions::has(const Subscription& subscription, store::EntryId entry) {
+  const std::uint64_t sequence = subscription.record->output->newest(entry);
+  return sequence != 0 && sequence <= subscription.arrived && !subscription.record->table->has_changed(entry);
 }
 
 const Subscription* Subscriptions::find(const TableRecord& record) const {
@@ -191,10 +193,22 @@ void Subscriptions::lesson_asked() {
   for (Subscription& subscription : subscriptions_) {
     subscription.shown = 0;
     subscription.taught.reset();
-    subscription.arrived_then = subscription.arrived;
     if (!settled(subscription)) continue;
     subscription.taught = subscription.record->table->entries();
     subscription.created_then = subscription.record->table->counters().created;
+  }
+}
+
+void Subscriptions::shown(std::size_t index, const peers::Update& update, TimePoint now) {
+  Subscription& subscription = subscriptions_[index];
+  if (update.lesson) ++subscription.shown;
+  store::Table& table = *subscription.record->table;
+  if (!subscription.shape || subscription.layout_number != table.layout_number()) return;
+  const store::EntryId entry = table.find(update.key);
+  if (entry == store::kNone || !has(subscription, entry)) return;
+  Output& output = *subscription.record->output;
+  if (!output.says_the_same(*subscription.shape, subscription.announced, update, entry, now)) {
+    table.mark_changed(entry);
   }
 }
 

@@ -35,7 +35,6 @@ struct Subscription {
   std::optional<std::size_t> taught;
   std::size_t shown = 0;
   std::size_t audited = 0;         ///< entries when that was last compared
-  std::uint64_t arrived_then = 0;  ///< |arrived| when the last lesson was asked for
   std::uint64_t created_then = 0;  ///< how many entries there had ever been then, if all had arrived
   std::string shortage;            ///< what was found then; empty when it has all
 };
@@ -78,13 +77,15 @@ class Subscriptions {
   bool send(std::size_t backlog, bool replicated, TimePoint now);
   /// Whether the state of |entry| that was last published may still be on its way to the instance.
   bool in_flight(const TableRecord& record, store::EntryId entry) const;
-  /// Whether the instance had the state of |entry| that is held when it was last asked for a lesson.
-  bool had_then(const TableRecord& record, store::EntryId entry) const;
+  /// Whether the instance has acknowledged the state of |entry| that is held.
+  bool has(const TableRecord& record, store::EntryId entry) const;
 
-  /// A lesson was asked for, and has ended. In between, `show` tells of each entry of one of our tables in
-  /// it: a table that is full or `nopurge` takes updates and has no place for them.
+  /// A lesson was asked for, and has ended: a table that is full or `nopurge` takes updates and has no place
+  /// for them.
   void lesson_asked();
-  void show(std::size_t index) { ++subscriptions_[index].shown; }
+  /// What the instance says of an entry of one of our tables, in a lesson or because it changed it. What is
+  /// not what it was sent is published anew.
+  void shown(std::size_t index, const peers::Update& update, TimePoint now);
   void lesson_complete();
   /// Whether so much was sent since that a lesson is worth its cost.
   bool audit_due() const;
@@ -118,6 +119,7 @@ class Subscriptions {
   static void release_shape(Subscription& subscription);
   void start_over(Subscription& subscription);
   const Subscription* find(const TableRecord& record) const;
+  static bool has(const Subscription& subscription, store::EntryId entry);
   /// Everything has been sent and acknowledged.
   static bool settled(const Subscription& subscription);
   bool send(Subscription& subscription, std::size_t backlog, TimePoint now);

@@ -287,10 +287,10 @@ class ConnTest(RecipeTest):
             self.addCleanup(connection.close)
         return held
 
-    def request(self, name: str, source: str = source) -> int:
+    def request(self, name: str, source: str | None = None) -> int:
         """0 is a connection that was refused."""
         try:
-            return http_client.send(self.layouts[name].http_port, source=source)[0]
+            return http_client.send(self.layouts[name].http_port, source=source or self.source)[0]
         except (http.client.HTTPException, ConnectionError):
             return 0
 
@@ -321,6 +321,29 @@ class ConnTest(RecipeTest):
         for name in NAMES:
             self.assertGreater(self.read(name, "conn.total", self.key, "gpc0"), 20, f"{name}: the stale total")
             self.assertLessEqual(self.read(name, "conn", self.key, "conn_cur"), 20, f"{name}: its own")
+
+
+class ConnIPv6Test(ConnTest):
+    source = address = "::1"
+    key = "::"
+
+    def setUp(self) -> None:
+        super().setUp()
+        if not http_client.has_ipv6():
+            self.skipTest("the loopback has no IPv6 address")
+
+    def test_holds_and_falls_back(self) -> None:
+        self.start()
+        self.wait_current("conn.total")
+        self.hold("lb1", 12)
+        self.hold("lb2", 8)
+        self.wait_total(self.key, "gpc0", 20, table="mesh/conn.total")
+        self.wait_answer(200)
+        self.hold("lb2", 1)
+        self.wait_total(self.key, "gpc0", 21, table="mesh/conn.total")
+        self.wait_answer(0)
+        self.daemon.kill()
+        self.wait_answer(200)
 
 
 BAN = """    http-request sc-set-gpt0(0) 1 if { req.hdr(x-ban) -m found }

@@ -67,8 +67,8 @@ class ReloadTest(MeshTest):
                 pass  # the old process closes its listener while the new one opens its own
             over.wait(0.02)
 
-    def test_fifty_reloads_of_small_tables(self) -> None:
-        self.reloads(50, 100)
+    def test_a_hundred_reloads_of_small_tables(self) -> None:
+        self.reloads(100, 100)
 
     def test_reloads_of_large_tables(self) -> None:
         self.reloads(4, 40_000)

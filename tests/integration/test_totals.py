@@ -160,6 +160,17 @@ class WhoGetsWhatTest(MeshTest):
         self.assertNotIn("ghost", self.daemon.table("http.total"))
         self.assertIsNone(self.instances["lb1"].entry("mesh/http.total", "ghost"))
 
+    def test_a_total_that_something_else_overwrites_is_sent_again(self) -> None:
+        daemon = self.mesh(["lb1", "lb2"])
+        for layout in self.layouts.values():
+            http_client.send(layout.http_port, "joe", 5)
+            http_client.send(layout.http_port, "amy", 1)
+        self.wait_total("joe", "http_req_cnt", 10)
+        for value in (0, 77):
+            self.instances["lb1"].set("mesh/http.total", "joe", http_req_cnt=value)
+            self.wait_total("joe", "http_req_cnt", 10)
+        self.assertEqual(daemon.value("http.total", "joe", "http_req_cnt"), 10)
+
     def test_input_tables_are_not_pushed_to_other_instances(self) -> None:
         port = self.start(["watcher"])
         session = self.scripted([http_table(), http_table("/http.total", number=2)], port)

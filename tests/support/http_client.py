@@ -9,7 +9,7 @@ def send(port: int, client: str | None = None, count: int = 1, *, source: str | 
          headers: dict[str, str] | None = None, path: str = "/") -> list[int]:
     """Sends |count| requests over one connection and returns their status codes. |client| goes into the x-client
     header, |source| is the address that they come from."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10.0,
+    connection = http.client.HTTPConnection(_loopback(source), port, timeout=10.0,
                                             source_address=(source, 0) if source else None)
     all_headers = dict(headers or {})
     if client is not None:
@@ -64,4 +64,16 @@ def send_from(port: int, source: str, count: int = 1, *, headers: dict[str, str]
 
 def hold(port: int, count: int, source: str = "127.0.0.1") -> list[socket.socket]:
     """Opens |count| connections and leaves them idle: what conn_cur counts."""
-    return [socket.create_connection(("127.0.0.1", port), 5.0, (source, 0)) for _ in range(count)]
+    return [socket.create_connection((_loopback(source), port), 5.0, (source, 0)) for _ in range(count)]
+
+
+def _loopback(source: str | None) -> str:
+    return "::1" if source and ":" in source else "127.0.0.1"
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False

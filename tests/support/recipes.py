@@ -65,6 +65,7 @@ class RecipeTest(MeshTest):
     """Two instances with the recipe |recipe|, the agent of the recipes, and two servers behind both."""
     recipe = ""
     bind = "accept-proxy"  # so that a test chooses the address that a client comes from
+    address = "127.0.0.1"
 
     def setUp(self) -> None:
         super().setUp()
@@ -86,7 +87,7 @@ class RecipeTest(MeshTest):
     def _start_instance(self, name: str, layout: Layout, servers: dict[str, int]) -> HAProxy:
         text = replaced(hashed(recipe(self.recipe)), {
             "bind :10000": f"bind 127.0.0.1:{layout.peers_port}",
-            "bind :::8080 v4v6": f"bind 127.0.0.1:{layout.http_port} {self.bind}",
+            "bind :::8080 v4v6": f"bind {self.address}:{layout.http_port} {self.bind}",
             "192.0.2.10:10300": f"127.0.0.1:{layout.agent}",
             "192.0.2.21:80": f"127.0.0.1:{servers['web1']}", **self.changes})
         return self.start_haproxy(name, text.replace("192.0.2.22:80", f"127.0.0.1:{servers['web2']}"))

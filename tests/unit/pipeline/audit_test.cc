@@ -63,5 +63,49 @@ TEST_F(AuditTest, OneThatHasAllIsAskedAgainOnlyAfterMoreWasSent) {
   shows(0);
 }
 
+class OverwrittenTotalTest : public AuditTest {
+ protected:
+  /// Lets lb1 acknowledge what waits, and returns what it then gets within a second.
+  std::size_t gets(TimePoint now) {
+    const std::size_t before = lb1_.received.size();
+    lb1_.exchange(now);
+    lb1_.exchange(now + seconds(1));
+    return lb1_.received.size() - before;
+  }
+};
+
+TEST_F(OverwrittenTotalTest, AnotherValueInALessonIsReplaced) {
+  lb1_.push(1, kInput, "key7", kKeys + 1, {5});
+  EXPECT_EQ(gets(kStart + milliseconds(200)), 1U);
+  lb1_.teach = [this] {
+    lb1_.push(2, kTotal, "key7", 7, {99}, seconds(500));
+    lb1_.push(2, kTotal, "key8", 8, {1}, seconds(500));
+    lb1_.push(2, kTotal, "nobody", 9, {1}, seconds(500));
+  };
+  agent_.peer("lb1").link->session().request_lesson(kStart + seconds(2));
+  EXPECT_EQ(gets(kStart + seconds(2)), 1U);
+  EXPECT_EQ(lb1_.received.back().key, "key7");
+  EXPECT_EQ(lb1_.received.back().cells[0], 5U);
+}
+
+TEST_F(OverwrittenTotalTest, SoIsOneThatARuleOrAnOperatorWrites) {
+  lb1_.push(1, kInput, "key7", kKeys + 1, {5});
+  EXPECT_EQ(gets(kStart + milliseconds(200)), 1U);
+  lb1_.push(2, kTotal, "key7", 1, {5});
+  EXPECT_EQ(gets(kStart + seconds(2)), 0U) << "as it should be";
+  lb1_.push(2, kTotal, "key7", 2, {0});
+  EXPECT_EQ(gets(kStart + seconds(4)), 1U);
+  EXPECT_EQ(lb1_.received.back().cells[0], 5U);
+}
+
+TEST_F(OverwrittenTotalTest, OneThatANewerIsOnItsWayToIsNot) {
+  lb1_.push(1, kInput, "key7", kKeys + 1, {5});
+  EXPECT_EQ(gets(kStart + milliseconds(200)), 1U);
+  lb1_.push(1, kInput, "key7", kKeys + 2, {6});
+  lb1_.push(2, kTotal, "key7", 1, {5});
+  EXPECT_EQ(gets(kStart + seconds(2)), 1U);
+  EXPECT_EQ(lb1_.received.back().cells[0], 6U);
+}
+
 }  // namespace
 }  // namespace stickmesh::pipeline
