@@ -339,6 +339,7 @@ class ConnIPv6Test(ConnTest):
         self.hold("lb2", 8)
         self.wait_total(self.key, "gpc0", 20, table="mesh/conn.total")
         self.wait_answer(200)
+        self.wait_total(self.key, "gpc0", 20, table="mesh/conn.total")
         self.hold("lb2", 1)
         self.wait_total(self.key, "gpc0", 21, table="mesh/conn.total")
         self.wait_answer(0)
