@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import random
+import re
 
-from support import http_client, peer, wait, wire
+from support import haproxy, http_client, peer, wait, wire
 from support.agent import AgentConfig, PeerConfig
 from support.case import MeshTest, http_table
 from support.layout import HTTP
@@ -161,6 +162,8 @@ class WhoGetsWhatTest(MeshTest):
         self.assertIsNone(self.instances["lb1"].entry("mesh/http.total", "ghost"))
 
     def test_a_total_that_something_else_overwrites_is_sent_again(self) -> None:
+        if re.search(r"version 3\.[02]\.0\b", haproxy.version_line()):
+            self.skipTest("HAProxy 3.0.0 and 3.2.0 do not push a change of an entry that they were given")
         daemon = self.mesh(["lb1", "lb2"])
         for layout in self.layouts.values():
             http_client.send(layout.http_port, "joe", 5)
