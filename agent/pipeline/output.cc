@@ -212,7 +212,9 @@ bool Output::says_the_same(DataType type, const Column& column, const std::uint6
   if (column.kind == ValueKind::kRate || type == DataType::kConnCur) return true;
   if (column.kind == ValueKind::kDictionary) {
     const std::string_view said = *cells == store::kTextSet ? text : std::string_view{};
-    return *cells == store::kTextUnchanged || totals_.text(entry, column, now) == said;
+    const std::string_view held = totals_.text(entry, column, now);
+    // Nobody can be told that a text is gone: HAProxy then keeps the one that it has.
+    return *cells == store::kTextUnchanged || held.empty() || held == said;
   }
   for (std::uint32_t element = 0; element < column.elements; ++element) {
     if (cells[element] != number(type, column, element, entry, now)) return false;

@@ -107,11 +107,11 @@ void PeerLink::lesson_requested(TimePoint now) {
   if (!session_.learning()) ask(now);
 }
 
-void PeerLink::ask(TimePoint now) {
+void PeerLink::ask(TimePoint now, bool audit) {
   ask_again_.reset();
-  auditing_ = false;
+  auditing_ = audit;
   asked_ = now;
-  subscriptions_.lesson_asked();
+  subscriptions_.lesson_asked(audit);
   session_.request_lesson(now);
 }
 
@@ -126,7 +126,7 @@ void PeerLink::lesson_ended(bool complete, TimePoint now) {
     if (complete) peer_->succeeds = false;
   }
   if (complete) {
-    subscriptions_.lesson_complete();
+    subscriptions_.lesson_complete(auditing_);
     next_audit_ = now + std::max(kAuditStep, 100 * (now - asked_));
     synchronised_ = true;
     if (walk_ == Walk::kNone) walk_ = Walk::kCleared;
@@ -174,10 +174,7 @@ void PeerLink::run(TimePoint now) {
     restorer_.settle_all([this](std::size_t input, store::EntryId entry) { settle(input, entry); });
     ask(now);
   }
-  if (audit_due() && now >= next_audit_) {
-    ask(now);
-    auditing_ = true;
-  }
+  if (audit_due() && now >= next_audit_) ask(now, /*audit=*/true);
   if (walk_ != Walk::kNone && !write_inputs(now)) return;
   const bool replicates = synchronised_ || giving_lesson_;
   const bool done = subscriptions_.send(kHighWater, replicates, now);

@@ -98,7 +98,7 @@ class PeerLink final : public Session, private peers::Handler {
   void fit(Input& input, TimePoint now);
   void fit_all(TimePoint now);
   store::Applied replicate(Input& input, const peers::Update& update, store::Change& change, TimePoint now);
-  void ask(TimePoint now);
+  void ask(TimePoint now, bool audit = false);
   void begin_lesson(TimePoint now);
   bool audit_due() const;
   bool write_inputs(TimePoint now);

@@ -154,7 +154,9 @@ store::Applied PeerLink::replicate(Input& input, const peers::Update& update, st
   const bool held = entry != store::kNone && table.live(table.first(entry), now);
   // An entry that it was given and has changed since keeps, in some versions, the number of the gift. At the
   // beginning of a session that could also be an old copy, of which the old process of a reload told it.
-  const bool changed_there = auditing_ && update.lesson && held && subscriptions_.has(*input.record, entry) &&
+  const bool given = ahead - (std::uint32_t{1} << 30U) < std::uint32_t{1} << 31U;
+  const bool changed_there = auditing_ && update.lesson && held && given &&
+                             subscriptions_.has(*input.record, entry) &&
                              input.record->output->is_news_to(peer_->origin, entry) &&
                              !table.says_the_same(table.first(entry), input.plan, change);
   if (held && !newer && !changed_there) return store::Applied::kStale;

@@ -189,13 +189,13 @@ bool Subscriptions::settled(const Subscription& subscription) {
          subscription.acknowledged >= subscription.written;
 }
 
-void Subscriptions::lesson_asked() {
+void Subscriptions::lesson_asked(bool audit) {
   for (Subscription& subscription : subscriptions_) {
     subscription.shown = 0;
     subscription.taught.reset();
     if (!settled(subscription)) continue;
     subscription.taught = subscription.record->table->entries();
-    subscription.created_then = subscription.record->table->counters().created;
+    if (audit) subscription.created_asked = subscription.record->table->counters().created;
   }
 }
 
@@ -212,13 +212,16 @@ void Subscriptions::shown(std::size_t index, const peers::Update& update, TimePo
   }
 }
 
-void Subscriptions::lesson_complete() {
+void Subscriptions::lesson_complete(bool audit) {
   for (Subscription& subscription : subscriptions_) {
     if (!subscription.taught) continue;
     const std::size_t taught = *std::exchange(subscription.taught, std::nullopt);
     subscription.audited = taught;
-    // Some may have expired meanwhile, or made place in a table that is just full.
-    const bool lacks = subscription.shown + kFewEntries < taught - taught / 20;
+    if (audit) subscription.created_then = subscription.created_asked;
+    // Some may have expired meanwhile, or made place in a table that is just full. What it shows of a
+    // replicated table is its own word, which is not counted here.
+    const bool lacks =
+        !subscription.record->replicated && subscription.shown + kFewEntries < taught - taught / 20;
     const bool said = !subscription.shortage.empty();
     subscription.shortage.clear();
     if (!lacks) continue;

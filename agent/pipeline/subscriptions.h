@@ -34,8 +34,10 @@ struct Subscription {
   /// shown; nothing while some are on their way.
   std::optional<std::size_t> taught;
   std::size_t shown = 0;
-  std::size_t audited = 0;         ///< entries when that was last compared
-  std::uint64_t created_then = 0;  ///< how many entries there had ever been then, if all had arrived
+  std::size_t audited = 0;  ///< entries when that was last compared
+  std::uint64_t created_asked =
+      0;                           ///< how many entries there had ever been when the last audit was asked for
+  std::uint64_t created_then = 0;  ///< the same of the last audit that was complete
   std::string shortage;            ///< what was found then; empty when it has all
 };
 
@@ -82,11 +84,11 @@ class Subscriptions {
 
   /// A lesson was asked for, and has ended: a table that is full or `nopurge` takes updates and has no place
   /// for them.
-  void lesson_asked();
+  void lesson_asked(bool audit);
   /// What the instance says of an entry of one of our tables, in a lesson or because it changed it. What is
   /// not what it was sent is published anew.
   void shown(std::size_t index, const peers::Update& update, TimePoint now);
-  void lesson_complete();
+  void lesson_complete(bool audit);
   /// Whether so much was sent since that a lesson is worth its cost.
   bool audit_due() const;
 

@@ -178,7 +178,6 @@ EntryId Table::add_entry(Bytes key, std::uint64_t hash) {
   fresh.sums = kNone;
   fresh.key_size = static_cast<std::uint16_t>(key.size());
   fresh.used = true;
-  ++counters_.created;
   std::memcpy(entries_.row(entry) + kKeyOffset, key.data(), key.size());
   return entry;
 }
@@ -251,6 +250,7 @@ Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
   }
   Contribution& contribution = head(id);
   if (fresh) {
+    if (following(id) == kNone) ++counters_.created;
     if (stored_types_.size() <= change.origin) stored_types_.resize(std::size_t{change.origin} + 1);
   } else if (change.version.generation < contribution.generation) {
     ++counters_.stale;
@@ -331,7 +331,8 @@ bool Table::expire(TimePoint now, std::size_t limit) {
   return wheel_->advance(now, limit, [&](ContributionId id) {
     if (live(id, now)) {
       const TimePoint again = due(expires(id));
-      wheel_->move(id, again > now ? again : now + wheel_->horizon());
+      // Half: a whole turn on it would be in the very slot that is being emptied.
+      wheel_->move(id, again > now ? again : now + wheel_->horizon() / 2);
       return;
     }
     ++counters_.expired;

@@ -55,7 +55,9 @@ bool Table::says_the_same(ContributionId id, const Plan& plan, const Change& cha
     if (column.kind == ValueKind::kRate) continue;
     if (column.kind == ValueKind::kDictionary) {
       const std::string_view text = cells[0] == kTextSet ? change.server_key : std::string_view{};
-      if (cells[0] != kTextUnchanged && shared_->texts.text(values(id)[column.offset]) != text) return false;
+      const std::string_view held = shared_->texts.text(values(id)[column.offset]);
+      // Nobody can be told that a text is gone: HAProxy then keeps the one that it has.
+      if (cells[0] != kTextUnchanged && !held.empty() && held != text) return false;
       continue;
     }
     for (std::uint32_t element = 0; element < column.elements; ++element) {

@@ -128,6 +128,29 @@ TEST_F(ReplicateTest, AChangeOfAGivenEntryThatOnlyALessonTellsIsTaken) {
   EXPECT_EQ(lb2_.lessons_asked, asked + 1) << "no key is new to it";
 }
 
+TEST_F(ReplicateTest, AnOwnEntryWhoseChangeIsOnItsWayIsNotTakenFromALesson) {
+  // Not a gift's number: a full `nopurge` table shows an old state of its own though it acknowledged a newer
+  // one.
+  lb2_.push(1, kTable, "joe", 1, {7});
+  settle(milliseconds(50));
+  lb1_.push(1, kTable, "joe", 1, {8});
+  settle(milliseconds(100));
+  lb1_.push(1, kTable, "amy", 2, {1});
+  settle(milliseconds(150));
+  lb2_.teach = [&] { lb2_.push(1, kTable, "joe", 1, {7}, seconds(300)); };
+  settle(seconds(11));
+  settle(seconds(12));
+  EXPECT_EQ(held("joe"), 8U);
+}
+
+TEST_F(ReplicateTest, ManyKeysThatAnInstanceShowsAsItsOwnAreNotMissedAsTotals) {
+  for (std::uint32_t key = 1; key <= 60; ++key) lb1_.push(1, kTable, "key" + std::to_string(key), key, {1});
+  settle(milliseconds(50));
+  settle(seconds(11));
+  settle(seconds(12));
+  EXPECT_EQ(agent_.errors.count(Reason::kTableFull), 0U);
+}
+
 TEST_F(ReplicateTest, WhatALessonTellsOfAnEntryThatChangedSinceUndoesNothing) {
   lb1_.push(1, kTable, "joe", 1, {7});
   settle(milliseconds(50));
