@@ -156,9 +156,8 @@ store::Applied PeerLink::replicate(Input& input, const peers::Update& update, st
   // beginning of a session that could also be an old copy, of which the old process of a reload told it.
   const bool given = ahead - (std::uint32_t{1} << 30U) < std::uint32_t{1} << 31U;
   const bool changed_there = auditing_ && update.lesson && held && given &&
-                             subscriptions_.has(*input.record, entry) &&
                              input.record->output->is_news_to(peer_->origin, entry) &&
-                             !table.says_the_same(table.first(entry), input.plan, change);
+                             subscriptions_.has_another(*input.record, update, now);
   if (held && !newer && !changed_there) return store::Applied::kStale;
   // An older state that is on its way there may replace, at the instance, the one that it sends now.
   const bool crossed = held && subscriptions_.in_flight(*input.record, entry);

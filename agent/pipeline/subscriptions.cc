@@ -111,14 +111,20 @@ bool Subscriptions::in_flight(const TableRecord& record, store::EntryId entry) c
   return subscription != nullptr && sequence > subscription->arrived && sequence <= subscription->sent;
 }
 
-bool Subscriptions::has(const TableRecord& record, store::EntryId entry) const {
+bool Subscriptions::has_another(const TableRecord& record, const peers::Update& update, TimePoint now) const {
   const Subscription* subscription = find(record);
-  return subscription != nullptr && has(*subscription, entry);
+  return subscription != nullptr && has_another(*subscription, record.table->find(update.key), update, now);
 }
 
-bool Subscriptions::has(const Subscription& subscription, store::EntryId entry) {
-  const std::uint64_t sequence = subscription.record->output->newest(entry);
-  return sequence != 0 && sequence <= subscription.arrived && !subscription.record->table->has_changed(entry);
+bool Subscriptions::has_another(const Subscription& subscription, store::EntryId entry,
+                                const peers::Update& update, TimePoint now) {
+  const store::Table& table = *subscription.record->table;
+  if (!subscription.shape || subscription.layout_number != table.layout_number()) return false;
+  if (entry == store::kNone || table.has_changed(entry)) return false;
+  Output& output = *subscription.record->output;
+  const std::uint64_t sequence = output.newest(entry);
+  return sequence != 0 && sequence <= subscription.arrived &&
+         !output.says_the_same(*subscription.shape, subscription.announced, update, entry, now);
 }
 
 const Subscription* Subscriptions::find(const TableRecord& record) const {
@@ -203,13 +209,8 @@ void Subscriptions::shown(std::size_t index, const peers::Update& update, TimePo
   Subscription& subscription = subscriptions_[index];
   if (update.lesson) ++subscription.shown;
   store::Table& table = *subscription.record->table;
-  if (!subscription.shape || subscription.layout_number != table.layout_number()) return;
   const store::EntryId entry = table.find(update.key);
-  if (entry == store::kNone || !has(subscription, entry)) return;
-  Output& output = *subscription.record->output;
-  if (!output.says_the_same(*subscription.shape, subscription.announced, update, entry, now)) {
-    table.mark_changed(entry);
-  }
+  if (has_another(subscription, entry, update, now)) table.mark_changed(entry);
 }
 
 void Subscriptions::lesson_complete(bool audit) {

@@ -79,8 +79,9 @@ class Subscriptions {
   bool send(std::size_t backlog, bool replicated, TimePoint now);
   /// Whether the state of |entry| that was last published may still be on its way to the instance.
   bool in_flight(const TableRecord& record, store::EntryId entry) const;
-  /// Whether the instance has acknowledged the state of |entry| that is held.
-  bool has(const TableRecord& record, store::EntryId entry) const;
+  /// Whether what the instance says of an entry is something else than we hold, though it has acknowledged
+  /// that.
+  bool has_another(const TableRecord& record, const peers::Update& update, TimePoint now) const;
 
   /// A lesson was asked for, and has ended: a table that is full or `nopurge` takes updates and has no place
   /// for them.
@@ -121,7 +122,8 @@ class Subscriptions {
   static void release_shape(Subscription& subscription);
   void start_over(Subscription& subscription);
   const Subscription* find(const TableRecord& record) const;
-  static bool has(const Subscription& subscription, store::EntryId entry);
+  static bool has_another(const Subscription& subscription, store::EntryId entry, const peers::Update& update,
+                          TimePoint now);
   /// Everything has been sent and acknowledged.
   static bool settled(const Subscription& subscription);
   bool send(Subscription& subscription, std::size_t backlog, TimePoint now);

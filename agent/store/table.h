@@ -190,8 +190,6 @@ class Table {
     std::uint64_t high;
   };
   Sum sum(EntryId entry, const Column& column, std::uint32_t element) const;
-  /// Whether a change brings no other numbers and texts; of rates it says nothing.
-  bool says_the_same(ContributionId contribution, const Plan& plan, const Change& change) const;
 
   /// Whether entries whose total may have changed are remembered for `take_changed`. Off until someone
   /// publishes the table.

@@ -48,25 +48,6 @@ bool Table::write_text(ContributionId id, const Column& column, std::uint64_t ce
   return true;
 }
 
-bool Table::says_the_same(ContributionId id, const Plan& plan, const Change& change) const {
-  for (const Plan::Step& step : plan.steps) {
-    const Column& column = layout_.columns()[step.column];
-    const std::uint64_t* cells = &change.cells[step.cell];
-    if (column.kind == ValueKind::kRate) continue;
-    if (column.kind == ValueKind::kDictionary) {
-      const std::string_view text = cells[0] == kTextSet ? change.server_key : std::string_view{};
-      const std::string_view held = shared_->texts.text(values(id)[column.offset]);
-      // Nobody can be told that a text is gone: HAProxy then keeps the one that it has.
-      if (cells[0] != kTextUnchanged && !held.empty() && held != text) return false;
-      continue;
-    }
-    for (std::uint32_t element = 0; element < column.elements; ++element) {
-      if (number(id, column, element) != cells[element]) return false;
-    }
-  }
-  return true;
-}
-
 bool Table::write_number(ContributionId id, const Column& column, std::uint32_t element,
                          std::uint64_t after) {
   const std::uint64_t before = number(id, column, element);

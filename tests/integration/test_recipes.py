@@ -294,18 +294,21 @@ class ConnTest(RecipeTest):
         except (http.client.HTTPException, ConnectionError):
             return 0
 
-    def test_holds_and_falls_back(self) -> None:
-        self.start()
-        self.wait_current("conn.total")
-        held = self.hold("lb1", 11)
-        self.wait_total(self.key, "gpc0", 11, table="mesh/conn.total")
-        self.hold("lb2", 9)
+    def one_more_than_20_is_refused(self) -> None:
         self.wait_total(self.key, "gpc0", 20, table="mesh/conn.total")
         self.wait_answer(200)
         self.wait_total(self.key, "gpc0", 20, table="mesh/conn.total")
         self.hold("lb2", 1)
         self.wait_total(self.key, "gpc0", 21, table="mesh/conn.total")
         self.wait_answer(0)
+
+    def test_holds_and_falls_back(self) -> None:
+        self.start()
+        self.wait_current("conn.total")
+        held = self.hold("lb1", 11)
+        self.wait_total(self.key, "gpc0", 11, table="mesh/conn.total")
+        self.hold("lb2", 9)
+        self.one_more_than_20_is_refused()
         for name in NAMES:
             self.assertEqual(self.request(name, "127.0.0.10"), 200, name)
         for connection in held:
@@ -338,12 +341,7 @@ class ConnIPv6Test(ConnTest):
         self.hold("lb2", 8)
         # HAProxy 3.0 and later take the loopback's address for an IPv4 address in IPv6 form.
         self.key = "::" if haproxy.version() < (3, 0) else "::ffff:0.0.0.1"
-        self.wait_total(self.key, "gpc0", 20, table="mesh/conn.total")
-        self.wait_answer(200)
-        self.wait_total(self.key, "gpc0", 20, table="mesh/conn.total")
-        self.hold("lb2", 1)
-        self.wait_total(self.key, "gpc0", 21, table="mesh/conn.total")
-        self.wait_answer(0)
+        self.one_more_than_20_is_refused()
         self.daemon.kill()
         self.wait_answer(200)
 

@@ -128,7 +128,7 @@ TEST_F(ReplicateTest, AChangeOfAGivenEntryThatOnlyALessonTellsIsTaken) {
   EXPECT_EQ(lb2_.lessons_asked, asked + 1) << "no key is new to it";
 }
 
-TEST_F(ReplicateTest, AnOwnEntryWhoseChangeIsOnItsWayIsNotTakenFromALesson) {
+TEST_F(ReplicateTest, AnOldStateOfAnOwnEntryInALessonUndoesNothing) {
   // Not a gift's number: a full `nopurge` table shows an old state of its own though it acknowledged a newer
   // one.
   lb2_.push(1, kTable, "joe", 1, {7});
