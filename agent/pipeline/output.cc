@@ -114,6 +114,15 @@ void Output::publish(TimePoint now) {
   if (compacted) ++compactions_;
 }
 
+void Output::publish_newest_again() {
+  for (std::size_t at = feed_.size(); at-- != 0;) {
+    const store::ChangeFeed::Place place = feed_.at(at);
+    if (newest(place.entry) != place.sequence) continue;
+    table_->set_published(place.entry, feed_.publish(place.entry), table_->end(place.entry));
+    return;
+  }
+}
+
 void Output::watch_rates(EntryId entry, Watch watch, TimePoint now) {
   std::optional<Duration> soonest;
   // With a single contribution the published counter is the origin's own.

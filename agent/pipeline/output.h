@@ -56,6 +56,8 @@ class Output {
   /// Gives every entry that changed, or whose rate has strayed, its place in the feed. At most once per
   /// `publish-interval`.
   void publish(TimePoint now);
+  /// Gives the entry that was published last a new place.
+  void publish_newest_again();
   /// Whether `publish` has something to do.
   bool due(TimePoint now);
   /// Whether rates will have to be sent again though nothing was received.

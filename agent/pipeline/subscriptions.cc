@@ -51,7 +51,7 @@ void Subscriptions::subscribe() {
     const auto known = peer_->acknowledged.find(awaited->first);
     if (resume_ && known != peer_->acknowledged.end()) {
       subscription.cursor = subscription.acknowledged = subscription.arrived = known->second;
-      subscription.everything_until = known->second;
+      subscription.everything_until = subscription.used_until = known->second;
     } else {
       start_over(subscription);
     }
@@ -91,14 +91,19 @@ void Subscriptions::acknowledged(peers::TableId table, std::uint32_t update_id) 
   // Some versions acknowledge numbers that were never sent (peers-protocol 6): these say nothing.
   if (sequence > subscription.cursor || sequence <= subscription.acknowledged) return;
   subscription.acknowledged = sequence;
-  if (sequence <= subscription.everything_until) return;
+  if (sequence <= subscription.used_until) return;
   subscription.arrived = peer_->acknowledged[subscription.record->output->name()] = sequence;
 }
 
 void Subscriptions::start_over(Subscription& subscription) {
   subscription.cursor = subscription.acknowledged = subscription.arrived = subscription.written = 0;
-  peer_->acknowledged.erase(subscription.record->output->name());
-  subscription.lesson_end = subscription.everything_until = subscription.record->output->feed().last();
+  Output& output = *subscription.record->output;
+  peer_->acknowledged.erase(output.name());
+  subscription.used_until = subscription.sent;
+  // Else all that is sent again could end on a number that was used before, and would never be known to have
+  // arrived.
+  if (subscription.sent != 0) output.publish_newest_again();
+  subscription.lesson_end = subscription.everything_until = output.feed().last();
 }
 
 void Subscriptions::rewind() {

@@ -25,9 +25,10 @@ struct Subscription {
   std::uint64_t sent = 0;     ///< the furthest that |cursor| has been in this session
   std::uint64_t written = 0;  ///< the last that was sent: the instance's own words are passed over
   std::uint64_t acknowledged = 0;
-  /// What is known to have arrived. After a rewind the numbers are used a second time, so that an
-  /// acknowledgement says nothing of what was sent again until it is of a later number.
-  std::uint64_t arrived = 0;
+  std::uint64_t arrived = 0;  ///< what is known to have arrived
+  /// Numbers up to this one were used before a rewind, too: an acknowledgement of one does not say which of
+  /// the two has arrived.
+  std::uint64_t used_until = 0;
   std::uint64_t everything_until = 0;  ///< up to here also what the instance itself wrote
   std::uint64_t lesson_end = 0;        ///< where the lesson that we give ends
   /// What a lesson of the instance says of its own table of ours: entries that it must have and that it has

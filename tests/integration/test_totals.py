@@ -174,6 +174,22 @@ class WhoGetsWhatTest(MeshTest):
             self.wait_total("joe", "http_req_cnt", 10)
         self.assertEqual(daemon.value("http.total", "joe", "http_req_cnt"), 10)
 
+    def test_one_that_is_overwritten_in_an_idle_table_after_a_reload_is_sent_again(self) -> None:
+        if re.search(r"version 3\.[02]\.0\b", haproxy.version_line()):
+            self.skipTest("HAProxy 3.0.0 and 3.2.0 do not push a change of an entry that they were given")
+        daemon = self.mesh(["lb1", "lb2"])
+        for layout in self.layouts.values():
+            http_client.send(layout.http_port, "joe", 5)
+        self.wait_total("joe", "http_req_cnt", 10)
+        self.instances["lb1"].reload()
+        process = self.instances["lb1"].process
+        assert process is not None
+        wait.until(lambda: daemon.peers()["lb1"], what="the new process is synchronised",
+                   accept=lambda row: row["pid"] == str(process.pid) and row["state"] == "synchronised")
+        self.wait_total("joe", "http_req_cnt", 10)
+        self.instances["lb1"].set("mesh/http.total", "joe", http_req_cnt=0)
+        self.wait_total("joe", "http_req_cnt", 10)
+
     def test_input_tables_are_not_pushed_to_other_instances(self) -> None:
         port = self.start(["watcher"])
         session = self.scripted([http_table(), http_table("/http.total", number=2)], port)

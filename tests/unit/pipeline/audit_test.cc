@@ -98,6 +98,21 @@ TEST_F(OverwrittenTotalTest, SoIsOneThatARuleOrAnOperatorWrites) {
   EXPECT_EQ(lb1_.received.back().cells[0], 5U);
 }
 
+TEST_F(OverwrittenTotalTest, AlsoInATableThatIsIdleSinceAReload) {
+  lb1_.cut(kStart + seconds(1));
+  Instance reloaded{agent_.hub, "lb1", 11, kStart + seconds(1)};
+  reloaded.session().select(2, kTotal);
+  reloaded.exchange(kStart + seconds(2));
+  EXPECT_GE(reloaded.received.size(), kKeys);
+  const std::size_t before = reloaded.received.size();
+  reloaded.push(2, kTotal, "key7", 1, {0});
+  reloaded.exchange(kStart + seconds(3));
+  reloaded.exchange(kStart + seconds(4));
+  ASSERT_EQ(reloaded.received.size(), before + 1);
+  EXPECT_EQ(reloaded.received.back().key, "key7");
+  EXPECT_EQ(reloaded.received.back().cells[0], 1U);
+}
+
 TEST_F(OverwrittenTotalTest, OneThatANewerIsOnItsWayToIsNot) {
   lb1_.push(1, kInput, "key7", kKeys + 1, {5});
   EXPECT_EQ(gets(kStart + milliseconds(200)), 1U);
