@@ -73,7 +73,7 @@ TableRecord& Registry::add(const TableDefinition& definition, std::size_t max_en
 
   TableRecord& record = tables_[name];
   record.replicated = replicated;
-  record.table = std::make_unique<store::Table>(name, standing, merges, max_entries, shared_, now);
+  record.table = std::make_unique<store::Table>(name, standing, merges, max_entries, shared_, now, replicated);
   if (replicated) {
     record.output = std::make_unique<Output>(*record.table, now);
     log::info("table {}: {}; it is replicated", name, describe(standing));

@@ -53,6 +53,7 @@ struct Plan {
   struct Step {
     std::uint32_t cell;    ///< the first cell of the type in `peers::Update::cells`
     std::uint32_t column;  ///< index into `Layout::columns`
+    std::uint32_t change;  ///< the first of the type in `Copy::changes`
   };
   std::vector<Step> steps;
   std::uint32_t types = 0;  ///< bit n: the sender stores data type n
