@@ -6,7 +6,7 @@ namespace stickmesh::store {
 
 TableDefinition Table::copied_definition(OriginId origin) const {
   TableDefinition definition = definition_;
-  const std::uint32_t types = origin < stored_types_.size() ? stored_types_[origin] : 0;
+  const std::uint32_t types = stored_types(origin);
   std::erase_if(definition.types, [&](const StoredType& stored) {
     return (types >> static_cast<unsigned>(stored.type) & 1U) == 0;
   });
@@ -82,7 +82,8 @@ Applied Table::adopt(const Plan& plan, const Copy& copy, TimePoint now) {
   contribution.generation = copy.version.generation;
   contribution.update_id = copy.version.update_id;
   contribution.writer = copy.writer;
-  contribution.flags = (contribution.flags & ~kStanding) | kAdopted | (copy.cleared ? kClearedFlag : 0U);
+  contribution.flags =
+      (contribution.flags & ~kStanding) | (copy.heard ? 0U : kAdopted) | (copy.cleared ? kClearedFlag : 0U);
   if (copy.owed) owe(id);
   if (!fresh) set_expiry(id, expires);
   mark_moved(contribution.entry, differs);

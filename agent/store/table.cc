@@ -109,6 +109,18 @@ bool Table::extend(const TableDefinition& definition) {
   return true;
 }
 
+void Table::change_expire(Duration expire, TimePoint now) {
+  const bool anew = definition_.expire.count() == 0 || expire.count() == 0;
+  if (std::exchange(definition_.expire, expire) == expire) return;
+  const TimePoint full = now + (expire.count() == 0 ? kUnlimitedLife : expire);
+  for (EntryId entry = next(0); entry != kNone; entry = next(entry + 1)) {
+    for (ContributionId id = first(entry); id != kNone; id = following(id)) {
+      head(id).expires = milliseconds(anew ? full : std::min(expires(id), full));
+      wheel_->move(id, due(expires(id)));
+    }
+  }
+}
+
 void Table::redefine(const TableDefinition& definition, TimePoint now) {
   for (EntryId entry = next(0); entry != kNone; entry = next(entry + 1)) remove_entry(entry);
   const std::string name = definition_.name;

@@ -95,6 +95,9 @@ struct Copy {
   bool cleared = false;       ///< all values are 0 because an operator said so
   bool owed = false;          ///< and the origin does not know it yet
   OriginId writer = kNobody;  ///< of a replicated entry
+  /// This agent had it from the origin itself, before a restart: what the origin says next is newer, whatever
+  /// its number.
+  bool heard = false;
 };
 
 /// Room for the values of a `Copy` that is being read.
@@ -145,6 +148,9 @@ class Table {
   /// Takes in data types of a definition that does not mismatch. False when there is no memory for the longer
   /// rows: nothing has changed then.
   bool extend(const TableDefinition& definition);
+  /// Gives entries another life time. What they have left is cut to it, and begins anew where either is
+  /// unlimited.
+  void change_expire(Duration expire, TimePoint now);
   /// Drops everything and starts over with |definition|.
   void redefine(const TableDefinition& definition, TimePoint now);
 
@@ -155,6 +161,10 @@ class Table {
   /// What is held here, for others to adopt: the values of `copied_definition` of its origin. The views are
   /// valid until |buffer| or the row changes.
   Copy copy(ContributionId contribution, CopyBuffer& buffer, TimePoint now) const;
+  /// Bit n: |origin| stores data type n.
+  std::uint32_t stored_types(OriginId origin) const {
+    return origin < stored_types_.size() ? stored_types_[origin] : 0;
+  }
   /// The standing definition with the data types alone that |origin| stores.
   TableDefinition copied_definition(OriginId origin) const;
   /// Takes expired contributions out, at most |limit|; false when more are due.
@@ -177,6 +187,8 @@ class Table {
   /// How many keys that origin has to be told of.
   std::size_t owed(OriginId origin) const { return origin < owed_.size() ? owed_[origin] : 0; }
   void settle(ContributionId contribution);
+  /// Whether another holder told it, not its origin.
+  bool adopted(ContributionId contribution) const { return (head(contribution).flags & kAdopted) != 0; }
 
   EntryId find(Bytes key) const;
   /// The first entry with an id of at least |from|; kNone after the last.
