@@ -84,7 +84,7 @@ Result<void> restore(Bytes file, pipeline::Hub& hub, TimePoint now) {
   if (auto decoded = decode(file, restoration); !decoded) return decoded;
   const Restoration::Counts counts = restoration.finish();
   log::notice("snapshot: {} contributions restored; {} had expired, {} were left out", counts.restored,
-              counts.expired, counts.left_out + counts.no_memory);
+              counts.expired, counts.left_out);
   return {};
 }
 

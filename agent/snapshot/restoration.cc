@@ -91,10 +91,6 @@ void Restoration::contribution(const Contribution& contribution) {
   store::Origin& origin = registry_.origins()[copy.origin];
   if (!record_->replicated) origin.generation = std::max(origin.generation, copy.version.generation);
   switch (record_->table->adopt(plan, copy, now_)) {
-    case store::Applied::kNoMemory:
-      ++counts_.no_memory;
-      ++full_[table_];
-      break;
     case store::Applied::kChanged:
     case store::Applied::kRefreshed:
       ++counts_.restored;
@@ -102,6 +98,7 @@ void Restoration::contribution(const Contribution& contribution) {
     case store::Applied::kStale:
     case store::Applied::kKept:
     case store::Applied::kCleared:
+    case store::Applied::kNoMemory:
       break;
   }
 }
@@ -115,11 +112,16 @@ Restoration::Counts Restoration::finish() {
     log::notice("{} origins of the snapshot have no place: raise [peers] max-origins above {}", lost,
                 registry_.origins().limit());
   }
-  for (const auto& [table, count] : full_) {
+  for (const auto& [name, record] : registry_.tables()) {
+    const store::TableCounters& counters = record.table->counters();
+    const std::uint64_t lost = counters.purged + counters.refused;
+    if (lost == 0) continue;
     hub_.errors().record(
         {Reason::kNoMemory,
-         fmt::format("no room for {} contributions of the snapshot: raise [agent] max-memory", count)},
-        "table " + table, now_);
+         fmt::format("no room for {} keys of the snapshot: raise {}", lost,
+                     record.table->max_entries() == 0 ? "[agent] max-memory"
+                                                      : "its size in [[table]] or [agent] max-memory")},
+        "table " + name, now_);
   }
   return counts_;
 }

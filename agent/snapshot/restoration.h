@@ -29,7 +29,6 @@ class Restoration final : public Receiver {
     std::size_t restored = 0;
     std::size_t expired = 0;
     std::size_t left_out = 0;  ///< the config has no place for their table or origin
-    std::size_t no_memory = 0;
   };
   /// Says what was left out, in notices and errors of the hub's log.
   Counts finish();
@@ -51,7 +50,6 @@ class Restoration final : public Receiver {
   std::vector<store::Plan> plans_;  ///< by number of the origin, for the current table
   std::vector<std::uint64_t> cells_;
   std::map<std::string, std::string> refused_;  ///< tables, and why
-  std::map<std::string, std::size_t> full_;     ///< tables, and how many of their contributions had no room
   Counts counts_;
 };
 
