@@ -1,39 +1,15 @@
 #include "agent/config/runtime_file.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
+#include <toml++/toml.h>
 #include <unistd.h>
 
-#include <toml++/toml.h>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <exception>
 #include <sstream>
-#include <string_view>
+
+#include "agent/base/atomic_file.h"
 
 namespace stickmesh::config {
-
-namespace {
-
-tl::unexpected<Error> failed(std::string_view what, const std::string& path, int error) {
-  return refuse(Reason::kSystem,
-                fmt::format("{} {}: {}; check [agent] state-dir", what, path, std::strerror(error)));
-}
-
-Result<void> write_and_sync(int file, std::string_view text, const std::string& path) {
-  while (!text.empty()) {
-    const ssize_t size = ::write(file, text.data(), text.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return failed("cannot write", path, errno);
-    text.remove_prefix(static_cast<std::size_t>(size));
-  }
-  if (::fsync(file) != 0) return failed("cannot write", path, errno);
-  return {};
-}
-
-}  // namespace
 
 std::string runtime_path(const std::string& state_dir) {
   return state_dir + "/runtime.toml";
@@ -63,15 +39,10 @@ Result<void> save_runtime(const std::string& path, const Runtime& runtime) {
   text << "# Written by stickmeshd: what was changed at run time.\n"
        << toml::table{{"maintenance", std::move(names)}} << '\n';
 
-  const std::string fresh = path + ".new";
-  const int file = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-  if (file < 0) return failed("cannot write", fresh, errno);
-  Result<void> written = write_and_sync(file, text.str(), fresh);
-  if (::close(file) != 0 && written) written = failed("cannot write", fresh, errno);
-  if (written && std::rename(fresh.c_str(), path.c_str()) != 0)
-    written = failed("cannot replace", path, errno);
-  if (!written) ::unlink(fresh.c_str());
-  return written;
+  Result<AtomicFile> file = AtomicFile::create(path);
+  if (!file) return tl::unexpected(file.error());
+  if (auto written = file->write(as_bytes(text.str())); !written) return written;
+  return file->commit();
 }
 
 }  // namespace stickmesh::config

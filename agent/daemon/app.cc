@@ -36,6 +36,8 @@ App::App(const config::Config& config, std::string config_file)
       rules_(rules_of(config)),
       registry_(rules_, config.agent.max_memory, config.peers.max_origins, draw_hash_seed()),
       hub_(hub_setup_of(config, std::move(config_file)), registry_, errors_),
+      snapshots_(loop_, hub_, errors_, snapshot::snapshot_path(config.agent.state_dir),
+                 config.agent.snapshot_interval),
       commands_(hub_, loop_.now()),
       peers_(loop_),
       admins_(loop_),
@@ -69,9 +71,11 @@ Result<void> App::start() {
     registry_.declare(table.definition, static_cast<std::size_t>(table.size), loop_.now());
   }
   if (auto restored = restore_runtime(); !restored) return restored;
+  snapshots_.load();
   if (auto listening = listen_for_commands(); !listening) return listening;
   if (auto listening = listen_for_peers(); !listening) return listening;
   if (auto dialling = start_diallers(); !dialling) return dialling;
+  snapshots_.start();
 
   std::signal(SIGPIPE, SIG_IGN);
   signals_.emplace_back(loop_, SIGTERM, [this] { stop("SIGTERM"); });
@@ -159,6 +163,7 @@ void App::run() {
 void App::stop(const char* signal) {
   log::notice("{}: stopping", signal);
   if (const auto told = net::notify_systemd("STOPPING=1"); !told) log::warning("{}", to_string(told.error()));
+  snapshots_.finish();
   listeners_.clear();
   peers_.close_all({Reason::kConnectionLost, "this agent stops"});
   diallers_.clear();

@@ -8,6 +8,7 @@
 #include "agent/base/error_log.h"
 #include "agent/config/config.h"
 #include "agent/daemon/dialler.h"
+#include "agent/daemon/snapshots.h"
 #include "agent/net/connection_set.h"
 #include "agent/net/listener.h"
 #include "agent/net/loop.h"
@@ -44,6 +45,7 @@ class App {
   pipeline::Rules rules_;
   pipeline::Registry registry_;
   pipeline::Hub hub_;
+  Snapshots snapshots_;
   admin::Commands commands_;
   net::ConnectionSet peers_;
   net::ConnectionSet admins_;

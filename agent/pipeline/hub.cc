@@ -23,12 +23,8 @@ constexpr Duration kPresenceStep{1000};
 
 Hub::Hub(HubSetup setup, Registry& registry, ErrorLog& errors)
     : setup_(std::move(setup)), registry_(registry), errors_(errors) {
-  // An incarnation never continues an earlier one's counts, so that those can live on unchanged.
-  const auto started =
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
-  own_origin_ = *registry_.origins().intern(fmt::format("{}#{}", setup_.agent_name, started.count()));
-  registry_.origins()[own_origin_].present = true;
-  registry_.origins()[own_origin_].generation = 1;
+  begin_incarnation(
+      std::chrono::duration_cast<std::chrono::seconds>(setup_.wall_clock().time_since_epoch()).count());
   for (const PeerSetup& peer : setup_.peers) {
     if (add_peer(peer, /*configured=*/true) == nullptr) {
       log::error("peer {} has no place: raise [peers] max-origins", peer.name);
@@ -37,6 +33,39 @@ Hub::Hub(HubSetup setup, Registry& registry, ErrorLog& errors)
 }
 
 Hub::~Hub() = default;
+
+// An incarnation never continues an earlier one's counts, so that those can live on unchanged.
+bool Hub::begin_incarnation(std::int64_t second) {
+  const auto origin = registry_.origins().intern(fmt::format("{}#{}", setup_.agent_name, second));
+  if (!origin) return false;
+  own_origin_ = *origin;
+  incarnation_ = second;
+  registry_.origins()[own_origin_].present = true;
+  registry_.origins()[own_origin_].generation = 1;
+  return true;
+}
+
+bool Hub::renew_incarnation() {
+  std::int64_t second = incarnation_ + 1;
+  while (registry_.origins().find(fmt::format("{}#{}", setup_.agent_name, second))) ++second;
+  const store::OriginId before = own_origin_;
+  if (!begin_incarnation(second)) return false;
+  registry_.origins()[before].present = false;
+  return true;
+}
+
+Peer* Hub::recall(std::string_view name, TimePoint last_seen, TimePoint now) {
+  Peer* peer = find(name);
+  const Duration away = now - last_seen;
+  if (peer == nullptr && setup_.accept_unknown && away < setup_.forget_after && name != setup_.agent_name) {
+    peer = add_peer({std::string(name), PeerKind::kHaproxy, {}, {}, 0}, /*configured=*/false);
+  }
+  if (peer == nullptr) return nullptr;
+  peer->recalled = true;
+  peer->last_seen = last_seen;
+  registry_.origins()[peer->origin].present = away < setup_.away_after;
+  return peer;
+}
 
 Peer* Hub::find(std::string_view name) {
   const auto found =
@@ -89,12 +118,15 @@ bool Hub::established(PeerLink& link, Peer& peer, std::uint64_t pid, TimePoint n
     peer.complete = false;
     peer.succeeds = pid != 0 && peer.pid != 0;
     peer.acknowledged.clear();
-    // A session that we made says nothing of the process: then known numbers are taken for the same ones.
-    if (pid != 0) {
+    // A session that we made says nothing of the process: then known numbers are taken for the same ones, but
+    // after a restart of ours, which a power cut may have made one of its own as well.
+    const bool anew = pid != 0 || peer.recalled;
+    if (anew) {
       for (auto& [table, live_id] : peer.live_ids) live_id = 0;
     }
-    if (pid != 0 || origin.generation == 0) ++origin.generation;
+    if (anew || origin.generation == 0) ++origin.generation;
   }
+  peer.recalled = false;
   if (pid != 0) peer.pid = pid;
   if (!std::exchange(origin.present, true)) {
     for (auto& [name, record] : registry_.tables()) record.table->mark_present_sums(peer.origin);

@@ -70,9 +70,16 @@ class Hub {
   Registry& registry() { return registry_; }
   ErrorLog& errors() { return errors_; }
   std::list<Peer>& peers() { return peers_; }
+  const std::list<Peer>& peers() const { return peers_; }
   const std::list<Stranger>& strangers() const { return strangers_; }
   /// The origin of what this agent itself counts: its name and incarnation.
   store::OriginId own_origin() const { return own_origin_; }
+  /// An incarnation of this name has counted before: this one, which has not yet, takes another. False when
+  /// there is no place for it.
+  bool renew_incarnation();
+  /// The peer of that name, known before a restart and last heard of at |last_seen|, as if only its session
+  /// had ended. Null when it is expected no more.
+  Peer* recall(std::string_view name, TimePoint last_seen, TimePoint now);
   /// The version of the next change that this agent itself makes to |record|.
   store::Version next_version(const TableRecord& record) {
     return record.replicated ? registry_.next_change() : store::Version{1, ++own_update_id_};
@@ -105,6 +112,7 @@ class Hub {
 
   Peer* find(std::string_view name);
   Peer* add_peer(PeerSetup setup, bool configured);
+  bool begin_incarnation(std::int64_t second);
   /// Whether |hello| may come in on |link|, and as whom. Closes the session that it replaces.
   Result<Peer*> admit(PeerLink& link, const peers::Hello& hello, TimePoint now);
   Result<void> admit_beside(PeerLink& link, Peer& peer, const peers::Hello& hello, TimePoint now);
@@ -128,6 +136,7 @@ class Hub {
   std::list<Stranger> strangers_;
   std::list<PeerLink*> links_;
   store::OriginId own_origin_ = 0;
+  std::int64_t incarnation_ = 0;  ///< the Unix second at which it began
   std::uint32_t own_update_id_ = 0;
   TimePoint last_publish_{};
   std::optional<Mark> barrier_;  ///< waits until all that had arrived at its time is published

@@ -46,6 +46,8 @@ struct Peer {
   bool complete = false;
   /// It may still be taught by the process before it, or have been while it answered.
   bool succeeds = false;
+  /// All this is from before a restart of the agent, and no session has come since.
+  bool recalled = false;
   TimePoint last_seen{};  ///< the epoch before the first session
   std::uint64_t sessions = 0;
   /// The last thing that went wrong, in words for the operator; empty while all is well.

@@ -73,7 +73,8 @@ TableRecord& Registry::add(const TableDefinition& definition, std::size_t max_en
 
   TableRecord& record = tables_[name];
   record.replicated = replicated;
-  record.table = std::make_unique<store::Table>(name, standing, merges, max_entries, shared_, now);
+  record.table =
+      std::make_unique<store::Table>(name, standing, merges, max_entries, shared_, now, replicated);
   if (replicated) {
     record.output = std::make_unique<Output>(*record.table, now);
     log::info("table {}: {}; it is replicated", name, describe(standing));
@@ -93,6 +94,27 @@ TableRecord& Registry::declare(const TableDefinition& definition, std::size_t ma
   return record;
 }
 
+Result<TableRecord*> Registry::restore(const TableDefinition& definition, bool replicated, TimePoint now) {
+  const std::string_view name = canonical_name(definition.name);
+  const Treatment::Kind kind = rules_.treat(name).kind;
+  if (kind == Treatment::Kind::kOutput) return refuse(Reason::kDefinitionMismatch, "agents publish it now");
+  if ((kind == Treatment::Kind::kReplicate) != replicated) {
+    return refuse(Reason::kDefinitionMismatch,
+                  replicated ? "no [[replicate]] rule has it any more" : "a [[replicate]] rule has it now");
+  }
+  TableRecord* record = find(name);
+  if (record == nullptr) {
+    record = &add(definition, 0, now);
+    record->restored = true;
+  }
+  if (const auto difference = store::mismatch(record->table->definition(), definition)) {
+    if (record->declared) return refuse(Reason::kDefinitionMismatch, *difference + " in [[table]]");
+    record->table->redefine(replicated ? replicated_part(definition) : definition, now);
+  }
+  extend(*record, definition);
+  return record;
+}
+
 TableRecord& Registry::define(store::OriginId origin, const TableDefinition& definition, TimePoint now) {
   TableRecord* record = find(canonical_name(definition.name));
   if (record == nullptr) record = &add(definition, 0, now);
@@ -100,6 +122,11 @@ TableRecord& Registry::define(store::OriginId origin, const TableDefinition& def
   if (known == record->definitions.end() || known->second != definition) {
     record->definitions[origin] = definition;
     settle_definition(*record, now);
+  }
+  // Otherwise no change of it would ever outlive the snapshots.
+  if (record->restored && !store::mismatch(record->table->definition(), definition)) {
+    record->table->change_expire(definition.expire, now);
+    record->restored = false;
   }
   extend(*record, definition);
   return *record;

@@ -22,6 +22,7 @@ struct TableRecord {
   /// What each origin said the table is, whether it stands or not.
   std::map<store::OriginId, TableDefinition> definitions;
   bool declared = false;  ///< by `[[table]]`: its definition stands whatever instances say
+  bool restored = false;  ///< no instance has defined it since the restart
   bool purging = false;   ///< since the start; its totals are too low
 };
 
@@ -39,6 +40,9 @@ class Registry {
 
   /// A table of the config. |max_entries| 0: bounded by memory alone.
   TableRecord& declare(const TableDefinition& definition, std::size_t max_entries, TimePoint now);
+  /// A table as it stood before a restart. Its life time is the first instance's that defines it again. An
+  /// error says why the config has no place for it.
+  Result<TableRecord*> restore(const TableDefinition& definition, bool replicated, TimePoint now);
   /// |origin| says what its table is. The table is made, or extended by data types that it lacks, or stays as
   /// it is when |definition| does not fit; see `settle_definition`.
   TableRecord& define(store::OriginId origin, const TableDefinition& definition, TimePoint now);

@@ -42,12 +42,15 @@ const Column* Layout::find(DataType type) const {
 Plan make_plan(const TableDefinition& sender, const Layout& layout) {
   Plan plan;
   std::uint32_t cell = 0;
+  std::uint32_t change = 0;
   for (const StoredType& stored : sender.types) {
+    const bool rate = traits(stored.type).kind == ValueKind::kRate;
     plan.types |= 1U << static_cast<unsigned>(stored.type);
     for (std::uint32_t index = 0; index < layout.columns().size(); ++index) {
-      if (layout.columns()[index].type == stored.type) plan.steps.push_back({cell, index});
+      if (layout.columns()[index].type == stored.type) plan.steps.push_back({cell, index, change});
     }
-    cell += stored.elements * (traits(stored.type).kind == ValueKind::kRate ? 3 : 1);
+    cell += stored.elements * (rate ? 3 : 1);
+    change += rate ? 0 : stored.elements;
   }
   return plan;
 }

@@ -51,8 +51,9 @@ class Layout {
 /// How the cells of one sender's updates reach the columns: made once per definition, used for each update.
 struct Plan {
   struct Step {
-    std::uint32_t cell;    ///< the first cell of the type in `peers::Update::cells`
-    std::uint32_t column;  ///< index into `Layout::columns`
+    std::uint32_t cell;        ///< the first cell of the type in `peers::Update::cells`
+    std::uint32_t column;      ///< index into `Layout::columns`
+    std::uint32_t change = 0;  ///< the first of the type in `Copy::changes`
   };
   std::vector<Step> steps;
   std::uint32_t types = 0;  ///< bit n: the sender stores data type n

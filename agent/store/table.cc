@@ -29,11 +29,12 @@ Duration resolution(Duration expire) {
 }  // namespace
 
 Table::Table(std::string name, const TableDefinition& definition, const Merges& merges,
-             std::size_t max_entries, Shared& shared, TimePoint now)
+             std::size_t max_entries, Shared& shared, TimePoint now, bool single)
     : name_(std::move(name)),
       definition_(definition),
       merges_(merges),
       max_entries_(max_entries),
+      single_(single),
       shared_(&shared),
       layout_(definition.types, merges),
       entries_(entry_size(), shared.budget),
@@ -108,6 +109,18 @@ bool Table::extend(const TableDefinition& definition) {
   return true;
 }
 
+void Table::change_expire(Duration expire, TimePoint now) {
+  const bool anew = definition_.expire.count() == 0 || expire.count() == 0;
+  if (std::exchange(definition_.expire, expire) == expire) return;
+  const TimePoint full = now + (expire.count() == 0 ? kUnlimitedLife : expire);
+  for (EntryId entry = next(0); entry != kNone; entry = next(entry + 1)) {
+    for (ContributionId id = first(entry); id != kNone; id = following(id)) {
+      head(id).expires = milliseconds(anew ? full : std::min(expires(id), full));
+      wheel_->move(id, due(expires(id)));
+    }
+  }
+}
+
 void Table::redefine(const TableDefinition& definition, TimePoint now) {
   for (EntryId entry = next(0); entry != kNone; entry = next(entry + 1)) remove_entry(entry);
   const std::string name = definition_.name;
@@ -119,6 +132,7 @@ void Table::redefine(const TableDefinition& definition, TimePoint now) {
   contributions_ = Slab(contribution_size(), shared_->budget);
   sums_ = Slab(sums_size(), shared_->budget);
   changed_.clear();
+  touched_.clear();
   stored_types_.clear();
   ++redefinitions_;
   make_rows(now);
@@ -210,28 +224,38 @@ ContributionId Table::add_contribution(EntryId entry, OriginId origin, TimePoint
   fresh.entry = entry;
   fresh.origin = origin;
   fresh.expires = milliseconds(expires);
+  fresh.flags = kHeld;
   fresh.next = entry_head(entry).first;
   entry_head(entry).first = id;
   ++shared_->origins[origin].contributions;
+  if (stored_types_.size() <= origin) stored_types_.resize(std::size_t{origin} + 1);
   return id;
 }
 
-Table::Place Table::place(const Change& change, TimePoint expires) {
-  const std::uint64_t hashed = hash(change.key);
+void Table::hand_over(ContributionId id, OriginId origin) {
+  settle(id);
+  --shared_->origins[head(id).origin].contributions;
+  ++shared_->origins[origin].contributions;
+  if (stored_types_.size() <= origin) stored_types_.resize(std::size_t{origin} + 1);
+  head(id).origin = origin;
+}
+
+Table::Place Table::place(Bytes key, OriginId origin, TimePoint expires) {
+  const std::uint64_t hashed = hash(key);
   // The second try follows a purge, which may have taken the very entry.
   for (int tries = 0; tries < 2; ++tries) {
-    EntryId entry = find(change.key, hashed);
+    EntryId entry = find(key, hashed);
     if (entry != kNone) {
-      const ContributionId known = find(entry, change.origin);
+      const ContributionId known = single_ ? first(entry) : find(entry, origin);
       if (known != kNone) return {known, false};
     } else {
       if (max_entries_ != 0 && entries_.live() >= max_entries_) purge_oldest();
       // Rows stay with their table: once nothing can grow, others' entries would be purged for nothing.
       if (shared_->budget.scarce() && !has_room() && can_grow() && shared_->make_room) shared_->make_room();
-      entry = add_entry(change.key, hashed);
+      entry = add_entry(key, hashed);
     }
     if (entry != kNone) {
-      const ContributionId fresh = add_contribution(entry, change.origin, expires);
+      const ContributionId fresh = add_contribution(entry, origin, expires);
       if (fresh != kNone) return {fresh, true};
       if (first(entry) == kNone) remove_entry(entry);
     }
@@ -243,7 +267,7 @@ Table::Place Table::place(const Change& change, TimePoint expires) {
 Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
   ++counters_.updates;
   const TimePoint expires = expiry(change, now);
-  const auto [id, fresh] = place(change, expires);
+  const auto [id, fresh] = place(change.key, change.origin, expires);
   if (id == kNone) {
     ++counters_.refused;
     return Applied::kNoMemory;
@@ -251,13 +275,14 @@ Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
   Contribution& contribution = head(id);
   if (fresh) {
     if (following(id) == kNone) ++counters_.created;
-    if (stored_types_.size() <= change.origin) stored_types_.resize(std::size_t{change.origin} + 1);
-  } else if (change.version.generation < contribution.generation) {
+  } else if (change.version.generation < contribution.generation ||
+             ((contribution.flags & kAdopted) != 0 && version(id).newer_than(change.version))) {
     ++counters_.stale;
     return Applied::kStale;
   } else if ((contribution.flags & kOwed) != 0) {
     return Applied::kCleared;
   }
+  if (contribution.origin != change.origin) hand_over(id, change.origin);
   stored_types_[change.origin] = plan.types;
   const bool keep_larger =
       change.keep_larger && !fresh && contribution.generation < change.version.generation;
@@ -269,17 +294,26 @@ Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
   if (!fresh && !repeats) set_expiry(id, expires);
   if (!kept) contribution.generation = change.version.generation;
   contribution.update_id = change.version.update_id;
-  contribution.flags = 0;
-  const EntryId entry = contribution.entry;
-  if (fresh || differs) {
-    mark_changed(entry);
-    return kept ? Applied::kKept : Applied::kChanged;
-  }
+  contribution.flags &= ~kStanding;
+  touch(id, fresh || differs);
+  mark_moved(contribution.entry, fresh || differs);
+  if (kept) return Applied::kKept;
+  return fresh || differs ? Applied::kChanged : Applied::kRefreshed;
+}
+
+void Table::touch(ContributionId id, bool differs) {
+  if (!track_touched_) return;
+  std::uint32_t& flags = head(id).flags;
+  if ((flags & kTouched) == 0) touched_.push_back(id);
+  flags |= kTouched | (differs ? kDiffers : 0U);
+}
+
+void Table::mark_moved(EntryId entry, bool differs) {
   const TimePoint published = published_end(entry);
-  if (definition_.expire.count() != 0 && std::chrono::abs(end(entry) - published) > definition_.expire / 10) {
+  if (differs || (definition_.expire.count() != 0 &&
+                  std::chrono::abs(end(entry) - published) > definition_.expire / 10)) {
     mark_changed(entry);
   }
-  return kept ? Applied::kKept : Applied::kRefreshed;
 }
 
 void Table::set_expiry(ContributionId id, TimePoint expires) {
@@ -314,6 +348,7 @@ void Table::remove_contribution(ContributionId gone) {
   while (*link != gone) link = &head(*link).next;
   *link = head(gone).next;
   wheel_->remove(gone);
+  head(gone).flags = 0;
   contributions_.give_back(gone);
   mark_changed(entry);
 }

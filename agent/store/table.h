@@ -28,6 +28,11 @@ struct Version {
   std::uint32_t generation = 0;
   std::uint32_t update_id = 0;
   bool operator==(const Version&) const = default;
+  /// Update ids go round.
+  bool newer_than(const Version& other) const {
+    if (generation != other.generation) return generation > other.generation;
+    return static_cast<std::int32_t>(update_id - other.update_id) > 0;
+  }
 };
 
 /// The values of a rate as HAProxy keeps them; |start| is when its current period began.
@@ -76,6 +81,31 @@ struct Change {
   bool keep_larger = false;
 };
 
+/// A contribution as one holder tells it to another: all that decides a total, whoever holds it.
+struct Copy {
+  OriginId origin = kNobody;
+  Version version;
+  Bytes key;
+  std::span<const std::uint64_t> cells;  ///< as `Change`
+  std::string_view server_key;
+  /// The number of the last change of each element that is no rate, in the order of the cells; 0 where none
+  /// is kept.
+  std::span<const std::uint64_t> changes;
+  TimePoint expires;
+  bool cleared = false;       ///< all values are 0 because an operator said so
+  bool owed = false;          ///< and the origin does not know it yet
+  OriginId writer = kNobody;  ///< of a replicated entry
+  /// This agent had it from the origin itself, before a restart: what the origin says next is newer, whatever
+  /// its number.
+  bool heard = false;
+};
+
+/// Room for the values of a `Copy` that is being read.
+struct CopyBuffer {
+  std::vector<std::uint64_t> cells;
+  std::vector<std::uint64_t> changes;
+};
+
 enum class Applied : std::uint8_t {
   kChanged,    ///< a value differs from before, or the contribution is new
   kRefreshed,  ///< only its life time or version does
@@ -102,8 +132,9 @@ struct TableCounters {
 class Table {
  public:
   /// |max_entries| 0: bounded by the shared memory alone.
+  /// |single|: the last writer of an entry has its only contribution.
   Table(std::string name, const TableDefinition& definition, const Merges& merges, std::size_t max_entries,
-        Shared& shared, TimePoint now);
+        Shared& shared, TimePoint now, bool single = false);
   ~Table();
   Table(const Table&) = delete;
   Table& operator=(const Table&) = delete;
@@ -117,10 +148,25 @@ class Table {
   /// Takes in data types of a definition that does not mismatch. False when there is no memory for the longer
   /// rows: nothing has changed then.
   bool extend(const TableDefinition& definition);
+  /// Gives entries another life time. What they have left is cut to it, and begins anew where either is
+  /// unlimited.
+  void change_expire(Duration expire, TimePoint now);
   /// Drops everything and starts over with |definition|.
   void redefine(const TableDefinition& definition, TimePoint now);
 
   Applied apply(const Plan& plan, const Change& change, TimePoint now);
+  /// Takes what another holder has of a contribution, if it is newer than what is held here. The plan is of
+  /// the definition of the other's copies.
+  Applied adopt(const Plan& plan, const Copy& copy, TimePoint now);
+  /// What is held here, for others to adopt: the values of `copied_definition` of its origin. The views are
+  /// valid until |buffer| or the row changes.
+  Copy copy(ContributionId contribution, CopyBuffer& buffer, TimePoint now) const;
+  /// Bit n: |origin| stores data type n.
+  std::uint32_t stored_types(OriginId origin) const {
+    return origin < stored_types_.size() ? stored_types_[origin] : 0;
+  }
+  /// The standing definition with the data types alone that |origin| stores.
+  TableDefinition copied_definition(OriginId origin) const;
   /// Takes expired contributions out, at most |limit|; false when more are due.
   bool expire(TimePoint now, std::size_t limit);
   /// Removes the entry that has lived longest without an update. False when there is none.
@@ -141,6 +187,8 @@ class Table {
   /// How many keys that origin has to be told of.
   std::size_t owed(OriginId origin) const { return origin < owed_.size() ? owed_[origin] : 0; }
   void settle(ContributionId contribution);
+  /// Whether another holder told it, not its origin.
+  bool adopted(ContributionId contribution) const { return (head(contribution).flags & kAdopted) != 0; }
 
   EntryId find(Bytes key) const;
   /// The first entry with an id of at least |from|; kNone after the last.
@@ -221,6 +269,26 @@ class Table {
     const Entry& soon = entry_head(entry_at(at + 12));
     if (soon.used && soon.first != kNone) __builtin_prefetch(contributions_.row(soon.first));
   }
+  /// Whether contributions that were applied, not adopted, are remembered for `take_touched`.
+  void track_touched(bool on) { track_touched_ = on; }
+  bool has_touched() const { return !touched_.empty(); }
+  /// Calls |visit|(contribution, whether a value differs) once for each that was applied since the last time.
+  template <typename Visit>
+  void take_touched(Visit&& visit) {
+    for (const ContributionId id : touched_) {
+      const std::uint32_t flags = head(id).flags;
+      // The row of one that has gone has no flags, and may be in the list twice when it was used again.
+      if ((flags & kTouched) == 0) continue;
+      head(id).flags = flags & ~(kTouched | kDiffers);
+      visit(id, (flags & kDiffers) != 0);
+    }
+    touched_.clear();
+  }
+  /// Whether |contribution| is a row in use.
+  bool holds(ContributionId contribution) const {
+    return contribution < contributions_.end() && (head(contribution).flags & kHeld) != 0;
+  }
+
   /// Marks every entry to which an origin contributes that type with a value other than 0: its presence has
   /// changed.
   void mark_present_sums(OriginId origin);
@@ -259,6 +327,11 @@ class Table {
   };
   static constexpr std::uint32_t kClearedFlag = 1;  ///< all values are 0 because an operator said so
   static constexpr std::uint32_t kOwed = 2;         ///< the origin does not know it yet
+  static constexpr std::uint32_t kAdopted = 4;      ///< as another holder told it
+  static constexpr std::uint32_t kTouched = 8;      ///< in the list of `take_touched`
+  static constexpr std::uint32_t kDiffers = 16;     ///< and a value has changed
+  static constexpr std::uint32_t kHeld = 32;        ///< the row is in use
+  static constexpr std::uint32_t kStanding = kClearedFlag | kOwed | kAdopted;
 
   Entry& entry_head(EntryId entry) { return *reinterpret_cast<Entry*>(entries_.row(entry)); }
   const Entry& entry_head(EntryId entry) const {
@@ -284,11 +357,13 @@ class Table {
   EntryId find(Bytes key, std::uint64_t hash) const;
   EntryId add_entry(Bytes key, std::uint64_t hash);
   ContributionId add_contribution(EntryId entry, OriginId origin, TimePoint expires);
+  void hand_over(ContributionId contribution, OriginId origin);
+  bool supersedes(const Copy& copy, ContributionId held) const;
   struct Place {
     ContributionId id;
     bool fresh;
   };
-  Place place(const Change& change, TimePoint expires);
+  Place place(Bytes key, OriginId origin, TimePoint expires);
   struct Written {
     bool differs = false;
     bool counted = false;  ///< differs by more than the time that its rates were on the way or idle
@@ -303,6 +378,13 @@ class Table {
   bool write_text(ContributionId contribution, const Column& column, std::uint64_t cell,
                   std::string_view text);
   void count_change(ContributionId contribution, const Column& column, std::uint32_t element);
+  void set_change_number(ContributionId contribution, const Column& column, std::uint32_t element,
+                         std::uint64_t number);
+  bool write_copy(ContributionId contribution, const Plan& plan, const Copy& copy, TimePoint now);
+  void owe(ContributionId contribution);
+  void touch(ContributionId contribution, bool differs);
+  /// What follows any update of a contribution: its total may have to be published again.
+  void mark_moved(EntryId entry, bool differs);
   void move_sum(EntryId entry, const Column& column, std::uint32_t element, std::uint64_t before,
                 std::uint64_t after);
   void make_rows(TimePoint now);
@@ -316,6 +398,7 @@ class Table {
   TableDefinition definition_;
   Merges merges_;
   std::size_t max_entries_;
+  bool single_;
   Shared* shared_;
   Layout layout_;
   std::uint32_t layout_number_ = 0;
@@ -328,7 +411,9 @@ class Table {
   std::vector<std::size_t> owed_;            ///< by origin
   std::uint32_t redefinitions_ = 0;
   std::vector<EntryId> changed_;
+  std::vector<ContributionId> touched_;
   bool track_changes_ = false;
+  bool track_touched_ = false;
   TableCounters counters_;
   std::function<void(EntryId)> on_removed_;
 };

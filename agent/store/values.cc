@@ -118,16 +118,19 @@ void Table::zero(ContributionId id, TimePoint now, bool owed) {
     }
   }
   settle(id);
-  head(id).flags = kClearedFlag | (owed ? kOwed : 0U);
-  if (owed) {
-    if (owed_.size() <= origin(id)) owed_.resize(std::size_t{origin(id)} + 1);
-    ++owed_[origin(id)];
-  }
+  head(id).flags = (head(id).flags & ~kStanding) | kClearedFlag;
+  if (owed) owe(id);
+  touch(id, true);
   set_expiry(id, now + (definition_.expire.count() == 0 ? kUnlimitedLife : definition_.expire));
 }
 
 void Table::count_change(ContributionId id, const Column& column, std::uint32_t element) {
-  store64(values(id) + column.offset + (element + 1) * column.stride - 2, ++shared_->lamport);
+  set_change_number(id, column, element, ++shared_->lamport);
+}
+
+void Table::set_change_number(ContributionId id, const Column& column, std::uint32_t element,
+                              std::uint64_t number) {
+  store64(values(id) + column.offset + (element + 1) * column.stride - 2, number);
 }
 
 void Table::move_sum(EntryId entry, const Column& column, std::uint32_t element, std::uint64_t before,

@@ -207,7 +207,7 @@ accept-unknown = true
 [agent]
 name = "agent-lb1"
 drain-timeout = "5s"
-snapshot-interval = "5s"
+switch-timeout = "5ms"
 [spoe]
 deadline = "20ms"
 max-frame-size = 4096
@@ -217,7 +217,7 @@ file = "/a.lua"
 file = "/b.lua"
 )"),
       ElementsAre(
-          "5: agent.drain-timeout, agent.snapshot-interval: checked, but not in this build: it has no effect",
+          "5: agent.drain-timeout, agent.switch-timeout: checked, but not in this build: it has no effect",
           "8: spoe: checked, but not in this build: it has no effect",
           "10: hook: checked, but not in this build: it has no effect"));
 }

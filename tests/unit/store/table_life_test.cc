@@ -45,6 +45,34 @@ TEST_F(TableLifeTest, ALiveUpdateStartsTheLifeAnew) {
   EXPECT_EQ(table.find(as_bytes("k")), kNone);
 }
 
+TEST_F(TableLifeTest, AnotherLifeTimeCutsWhatIsLeft) {
+  Table& table = make(seconds(10));
+  Sender lb1 = sender("lb1");
+  lb1.live("old", {1}, at(0));
+  lb1.live("new", {1}, at(8000));
+  table.change_expire(seconds(3), at(8000));
+  EXPECT_EQ(expires("old", lb1), at(10'000));
+  EXPECT_EQ(expires("new", lb1), at(11'000));
+  expire(10'900);
+  EXPECT_EQ(table.entries(), 1U);
+  expire(11'100);
+  EXPECT_EQ(table.entries(), 0U);
+}
+
+TEST_F(TableLifeTest, AnUnlimitedLifeBecomesAFullOneAndBack) {
+  Table& table = make(Duration(0));
+  Sender lb1 = sender("lb1");
+  lb1.live("k", {1}, at(0));
+  table.change_expire(seconds(10), hours(1) + at(0));
+  EXPECT_EQ(expires("k", lb1), at(3'610'000));
+  table.change_expire(Duration(0), hours(1) + at(0));
+  expire(10 * 3'600'000);
+  EXPECT_EQ(table.entries(), 1U);
+  table.change_expire(seconds(10), at(10 * 3'600'000));
+  expire(10 * 3'600'000 + 11'000);
+  EXPECT_EQ(table.entries(), 0U);
+}
+
 TEST_F(TableLifeTest, AContributionLeavesTheSumAloneAndTheEntryWithTheLast) {
   Table& table = make(Duration(2000));
   Sender lb1 = sender("lb1");

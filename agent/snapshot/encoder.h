@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/pipeline/hub.h"
+#include "agent/snapshot/format.h"
+#include "agent/snapshot/frame.h"
+
+namespace stickmesh::snapshot {
+
+/// Turns what an agent holds into the bytes of a snapshot, in slices between which the agent goes on: each
+/// contribution has its own version, so that they need not be of one instant. |hub| must outlive it. No I/O.
+class Encoder {
+ public:
+  explicit Encoder(pipeline::Hub& hub);
+
+  /// The next bytes of the file, of about |contributions| of them. Valid until the next call; empty after the
+  /// last.
+  Bytes next(std::size_t contributions, TimePoint now);
+  bool done() const { return done_; }
+  /// How many are in the bytes until now.
+  std::size_t contributions() const { return contributions_; }
+
+ private:
+  void write_header();
+  /// Of a table of which nothing was written yet, or that has changed its layout meanwhile.
+  void write_section(const pipeline::TableRecord& record);
+  void write_stored(const pipeline::TableRecord& record, store::OriginId origin);
+  void write_contribution(const pipeline::TableRecord& record, store::ContributionId id, TimePoint now);
+  /// The number of |origin| in the file, which gets one, and a record, when it has none.
+  store::OriginId number_of(store::OriginId origin);
+  const pipeline::Peer* peer_of(store::OriginId origin) const;
+  /// The types that |origin| stores of those that the table has.
+  static std::uint32_t types_of(const store::Table& table, store::OriginId origin);
+
+  pipeline::Hub& hub_;
+  pipeline::Registry& registry_;
+  TimePoint started_{};
+  TimePoint clock_{};
+  Framer framer_;
+  std::vector<char> out_;
+  bool begun_ = false;
+  bool done_ = false;
+  std::size_t contributions_ = 0;
+
+  struct Numbered {
+    std::string name;  ///< tells an id that was given to another origin meanwhile
+    store::OriginId number = store::kNobody;
+  };
+  std::vector<Numbered> numbers_;  ///< by origin
+  store::OriginId next_number_ = 0;
+
+  std::string table_;  ///< the one that is being written; empty before the first
+  std::optional<std::uint32_t> layout_number_;
+  store::EntryId entry_ = 0;
+  std::vector<std::optional<std::uint32_t>> types_;  ///< by origin, as last written for the table
+  store::CopyBuffer buffer_;
+};
+
+}  // namespace stickmesh::snapshot

@@ -1,0 +1,129 @@
+#include "agent/snapshot/restoration.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "agent/base/log.h"
+
+namespace stickmesh::snapshot {
+
+void Restoration::header(const Header& header) {
+  const auto wall =
+      std::chrono::duration_cast<Duration>(hub_.setup().wall_clock().time_since_epoch()).count();
+  away_ = Duration(std::clamp<std::int64_t>(wall - header.written, 0, kMaxMilliseconds));
+}
+
+void Restoration::clock(Duration since_written) {
+  since_written_ = since_written;
+}
+
+void Restoration::origin(const OriginRecord& origin) {
+  store::Origins& origins = registry_.origins();
+  const bool ours = origin.name == origins[hub_.own_origin()].name;
+  const TimePoint last_seen = now_ - origin.away.value_or(Duration(0)) - away();
+  pipeline::Peer* peer = origin.away ? hub_.recall(origin.name, last_seen, now_) : nullptr;
+  const bool has_place = !ours || hub_.renew_incarnation();
+  const store::OriginId id =
+      has_place ? origins.intern(origin.name).value_or(store::kNobody) : store::kNobody;
+  origins_.push_back(id);
+  if (id == store::kNobody) return;
+  origins[id].generation = std::max(origins[id].generation, origin.generation);
+  if (peer == nullptr) {
+    const auto& peers = hub_.peers();
+    if (std::none_of(peers.begin(), peers.end(), [&](const auto& known) { return known.origin == id; }))
+      gone_.insert(id);
+    return;
+  }
+  // The same process goes on with its session. One whose lesson was not over may still be taught by another.
+  peer->pid = origin.pid;
+  peer->complete = origin.complete;
+  peer->succeeds = origin.pid != 0 && !origin.complete;
+}
+
+void Restoration::table(const TableSection& section) {
+  table_ = canonical_name(section.definition.name);
+  standing_ = section.definition;
+  plans_.clear();
+  auto restored = registry_.restore(section.definition, section.replicated, now_);
+  record_ = restored ? *restored : nullptr;
+  if (!restored) refused_[table_] = restored.error().detail;
+}
+
+void Restoration::stored(const StoredTypes& stored) {
+  const store::OriginId origin = origins_[stored.origin];
+  if (record_ == nullptr || origin == store::kNobody) return;
+  if (plans_.size() <= stored.origin) plans_.resize(std::size_t{stored.origin} + 1);
+  plans_[stored.origin] = store::make_plan(only(standing_, stored.types), record_->table->layout());
+  for (pipeline::Peer& peer : hub_.peers()) {
+    if (peer.origin != origin) continue;
+    if (stored.definition) record_->definitions[origin] = *stored.definition;
+    peer.live_ids[record_->table->name()] = stored.live_id;
+  }
+}
+
+void Restoration::contribution(const Contribution& contribution) {
+  store::Copy copy = contribution.copy;
+  const std::size_t number = copy.origin;
+  copy.origin = origins_[number];
+  if (record_ == nullptr || copy.origin == store::kNobody) {
+    ++counts_.left_out;
+    return;
+  }
+  copy.writer = copy.writer == store::kNobody ? copy.writer : origins_[copy.writer];
+  const Duration left = contribution.remaining - away();
+  const bool expires = standing_.expire.count() != 0;
+  if (expires && left.count() <= 0) {
+    ++counts_.expired;
+    return;
+  }
+  copy.expires = now_ + left;
+  cells_.assign(copy.cells.begin(), copy.cells.end());
+  const store::Plan& plan = plans_[number];
+  for (const store::Plan::Step& step : plan.steps) {
+    const store::Column& column = record_->table->layout().columns()[step.column];
+    if (column.kind != ValueKind::kRate) continue;
+    for (std::uint32_t element = 0; element < column.elements; ++element)
+      cells_[step.cell + std::size_t{3} * element] += static_cast<std::uint64_t>(away().count());
+  }
+  copy.cells = cells_;
+  // Versions of replicated entries are of all agents together.
+  store::Origin& origin = registry_.origins()[copy.origin];
+  if (!record_->replicated) origin.generation = std::max(origin.generation, copy.version.generation);
+  switch (record_->table->adopt(plan, copy, now_)) {
+    case store::Applied::kChanged:
+    case store::Applied::kRefreshed:
+      ++counts_.restored;
+      break;
+    case store::Applied::kStale:
+    case store::Applied::kKept:
+    case store::Applied::kCleared:
+    case store::Applied::kNoMemory:
+      break;
+  }
+}
+
+Restoration::Counts Restoration::finish() {
+  for (const store::OriginId origin : gone_) registry_.origins()[origin].known = false;
+  for (const auto& [table, why] : refused_) {
+    log::notice("table {} of the snapshot is left out: {}", table, why);
+  }
+  if (const auto lost = std::count(origins_.begin(), origins_.end(), store::kNobody); lost != 0) {
+    log::notice("{} origins of the snapshot have no place: raise [peers] max-origins above {}", lost,
+                registry_.origins().limit());
+  }
+  for (const auto& [name, record] : registry_.tables()) {
+    const store::TableCounters& counters = record.table->counters();
+    const std::uint64_t lost = counters.purged + counters.refused;
+    if (lost == 0) continue;
+    hub_.errors().record(
+        {Reason::kNoMemory,
+         fmt::format("no room for {} keys of the snapshot: raise {}", lost,
+                     record.table->max_entries() == 0 ? "[agent] max-memory"
+                                                      : "its size in [[table]] or [agent] max-memory")},
+        "table " + name, now_);
+  }
+  return counts_;
+}
+
+}  // namespace stickmesh::snapshot
