@@ -14,7 +14,7 @@ class SnapshotTest(MeshTest):
         """lb1 and lb2 have counted 3 and 4 for joe, and opened nothing."""
         table = f"type string len 32 size 1k expire {expire} store http_req_cnt,http_req_rate(10s)"
         self.daemon = self.mesh(["lb1", "lb2"], agent={"agent_section": section},
-                                tables={"http": table, "http.total": table})
+                                tables={"http": table})
         for name, count in (("lb1", 3), ("lb2", 4)):
             http_client.send(self.layouts[name].http_port, "joe", count)
         self.wait_total("joe", "http_req_cnt", 7)
