@@ -266,3 +266,30 @@ class LargeLessonTest(MeshTest):
 
 def wrong_totals(table: dict[str, dict[str, int | str]], count: int) -> int:
     return sum(table.get(f"u{n}", {}).get("http_req_cnt") != 3 * n + 2 for n in range(count))
+
+
+class ReplicatedRestartTest(MeshTest):
+    def changes_of_a_cold_instance_are_taken(self, dial: str) -> None:
+        self.mesh(["lb1", "lb2"], dial=dial, totals=False,
+                  tables={"sessions": "type string len 32 size 1k expire 10m store gpc0"},
+                  agent={"aggregates": {}, "extra": '\n[[replicate]]\ntables = "sessions"\n'})
+        lb1 = self.instances["lb1"]
+        for number in range(1, 40):
+            lb1.set("mesh/sessions", "joe", gpc0=number)
+        self.wait_value("lb2", 39)
+        lb1.kill()
+        lb1.start()
+        self.wait_sessions("lb1")
+        self.wait_value("lb1", 39)
+        lb1.set("mesh/sessions", "joe", gpc0=50)
+        self.wait_value("lb2", 50)
+
+    def wait_value(self, name: str, expected: int) -> None:
+        wait.until(lambda: self.instances[name].value("mesh/sessions", "joe", "gpc0"), lambda value: value == expected,
+                   what=f"joe is {expected} at {name}", timeout=20)
+
+    def test_changes_of_a_cold_instance_that_dials(self) -> None:
+        self.changes_of_a_cold_instance_are_taken("haproxy")
+
+    def test_changes_of_a_cold_instance_that_is_dialled(self) -> None:
+        self.changes_of_a_cold_instance_are_taken("agent")
