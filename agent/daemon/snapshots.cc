@@ -2,8 +2,6 @@
 
 #include <sys/eventfd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <exception>
 
 #include "agent/base/log.h"
@@ -40,6 +38,9 @@ void Snapshots::load() {
 }
 
 void Snapshots::begin() {
+  if (!ended_) {
+    return failed({Reason::kSystem, "no eventfd could be had at start: raise LimitNOFILE and restart"});
+  }
   auto saving = snapshot::Saving::begin(path_, hub_);
   if (!saving) return failed(saving.error());
   saving_ = std::move(*saving);

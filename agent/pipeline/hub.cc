@@ -121,9 +121,7 @@ bool Hub::established(PeerLink& link, Peer& peer, std::uint64_t pid, TimePoint n
     // A session that we made says nothing of the process: then known numbers are taken for the same ones, but
     // after a restart of ours, which a power cut may have made one of its own as well.
     const bool anew = pid != 0 || peer.recalled;
-    if (anew) {
-      for (auto& [table, live_id] : peer.live_ids) live_id = 0;
-    }
+    if (anew) peer.forget_live_ids();
     if (anew || origin.generation == 0) ++origin.generation;
   }
   peer.recalled = false;

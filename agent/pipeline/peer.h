@@ -60,6 +60,10 @@ struct Peer {
   std::map<std::string, std::uint64_t, std::less<>> acknowledged;
   /// The newest live update of that process, by table: older ones are repeats.
   std::map<std::string, std::uint32_t, std::less<>> live_ids;
+  /// Another process numbers its updates anew.
+  void forget_live_ids() {
+    for (auto& [table, live_id] : live_ids) live_id = 0;
+  }
   /// Processes that lately lost their session to another, oldest first.
   struct Takeover {
     TimePoint when;

@@ -101,10 +101,8 @@ bool PeerLink::caught_up() const {
 void PeerLink::lesson_requested(TimePoint now) {
   // It has lost what it had, so its counters start over; what it still knows is taken first.
   ++hub_.registry().origins()[peer_->origin].generation;
-  // A session that we made does not say that this is another process, which numbers its updates anew.
-  if (session_.role() == peers::Role::kDialling) {
-    for (auto& [table, live_id] : peer_->live_ids) live_id = 0;
-  }
+  // A session that we made does not say by itself that this is another process.
+  if (session_.role() == peers::Role::kDialling) peer_->forget_live_ids();
   keeps_larger_ = true;
   taught_ = false;
   lesson_due_ = now + kLessonAtLatest;

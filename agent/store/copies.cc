@@ -82,8 +82,7 @@ Applied Table::adopt(const Plan& plan, const Copy& copy, TimePoint now) {
   contribution.generation = copy.version.generation;
   contribution.update_id = copy.version.update_id;
   contribution.writer = copy.writer;
-  contribution.flags =
-      (contribution.flags & ~kStanding) | (copy.heard ? 0U : kAdopted) | (copy.cleared ? kClearedFlag : 0U);
+  contribution.flags = (copy.heard ? 0U : kAdopted) | (copy.cleared ? kClearedFlag : 0U);
   if (copy.owed) owe(id);
   if (!fresh) set_expiry(id, expires);
   mark_moved(contribution.entry, differs);

@@ -132,7 +132,6 @@ void Table::redefine(const TableDefinition& definition, TimePoint now) {
   contributions_ = Slab(contribution_size(), shared_->budget);
   sums_ = Slab(sums_size(), shared_->budget);
   changed_.clear();
-  touched_.clear();
   stored_types_.clear();
   ++redefinitions_;
   make_rows(now);
@@ -224,7 +223,6 @@ ContributionId Table::add_contribution(EntryId entry, OriginId origin, TimePoint
   fresh.entry = entry;
   fresh.origin = origin;
   fresh.expires = milliseconds(expires);
-  fresh.flags = kHeld;
   fresh.next = entry_head(entry).first;
   entry_head(entry).first = id;
   ++shared_->origins[origin].contributions;
@@ -294,18 +292,10 @@ Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
   if (!fresh && !repeats) set_expiry(id, expires);
   if (!kept) contribution.generation = change.version.generation;
   contribution.update_id = change.version.update_id;
-  contribution.flags &= ~kStanding;
-  touch(id, fresh || differs);
+  contribution.flags = 0;
   mark_moved(contribution.entry, fresh || differs);
   if (kept) return Applied::kKept;
   return fresh || differs ? Applied::kChanged : Applied::kRefreshed;
-}
-
-void Table::touch(ContributionId id, bool differs) {
-  if (!track_touched_) return;
-  std::uint32_t& flags = head(id).flags;
-  if ((flags & kTouched) == 0) touched_.push_back(id);
-  flags |= kTouched | (differs ? kDiffers : 0U);
 }
 
 void Table::mark_moved(EntryId entry, bool differs) {
@@ -348,7 +338,6 @@ void Table::remove_contribution(ContributionId gone) {
   while (*link != gone) link = &head(*link).next;
   *link = head(gone).next;
   wheel_->remove(gone);
-  head(gone).flags = 0;
   contributions_.give_back(gone);
   mark_changed(entry);
 }

@@ -269,26 +269,6 @@ class Table {
     const Entry& soon = entry_head(entry_at(at + 12));
     if (soon.used && soon.first != kNone) __builtin_prefetch(contributions_.row(soon.first));
   }
-  /// Whether contributions that were applied, not adopted, are remembered for `take_touched`.
-  void track_touched(bool on) { track_touched_ = on; }
-  bool has_touched() const { return !touched_.empty(); }
-  /// Calls |visit|(contribution, whether a value differs) once for each that was applied since the last time.
-  template <typename Visit>
-  void take_touched(Visit&& visit) {
-    for (const ContributionId id : touched_) {
-      const std::uint32_t flags = head(id).flags;
-      // The row of one that has gone has no flags, and may be in the list twice when it was used again.
-      if ((flags & kTouched) == 0) continue;
-      head(id).flags = flags & ~(kTouched | kDiffers);
-      visit(id, (flags & kDiffers) != 0);
-    }
-    touched_.clear();
-  }
-  /// Whether |contribution| is a row in use.
-  bool holds(ContributionId contribution) const {
-    return contribution < contributions_.end() && (head(contribution).flags & kHeld) != 0;
-  }
-
   /// Marks every entry to which an origin contributes that type with a value other than 0: its presence has
   /// changed.
   void mark_present_sums(OriginId origin);
@@ -328,10 +308,6 @@ class Table {
   static constexpr std::uint32_t kClearedFlag = 1;  ///< all values are 0 because an operator said so
   static constexpr std::uint32_t kOwed = 2;         ///< the origin does not know it yet
   static constexpr std::uint32_t kAdopted = 4;      ///< as another holder told it
-  static constexpr std::uint32_t kTouched = 8;      ///< in the list of `take_touched`
-  static constexpr std::uint32_t kDiffers = 16;     ///< and a value has changed
-  static constexpr std::uint32_t kHeld = 32;        ///< the row is in use
-  static constexpr std::uint32_t kStanding = kClearedFlag | kOwed | kAdopted;
 
   Entry& entry_head(EntryId entry) { return *reinterpret_cast<Entry*>(entries_.row(entry)); }
   const Entry& entry_head(EntryId entry) const {
@@ -382,7 +358,6 @@ class Table {
                          std::uint64_t number);
   bool write_copy(ContributionId contribution, const Plan& plan, const Copy& copy, TimePoint now);
   void owe(ContributionId contribution);
-  void touch(ContributionId contribution, bool differs);
   /// What follows any update of a contribution: its total may have to be published again.
   void mark_moved(EntryId entry, bool differs);
   void move_sum(EntryId entry, const Column& column, std::uint32_t element, std::uint64_t before,
@@ -411,9 +386,7 @@ class Table {
   std::vector<std::size_t> owed_;            ///< by origin
   std::uint32_t redefinitions_ = 0;
   std::vector<EntryId> changed_;
-  std::vector<ContributionId> touched_;
   bool track_changes_ = false;
-  bool track_touched_ = false;
   TableCounters counters_;
   std::function<void(EntryId)> on_removed_;
 };

@@ -118,9 +118,8 @@ void Table::zero(ContributionId id, TimePoint now, bool owed) {
     }
   }
   settle(id);
-  head(id).flags = (head(id).flags & ~kStanding) | kClearedFlag;
+  head(id).flags = kClearedFlag;
   if (owed) owe(id);
-  touch(id, true);
   set_expiry(id, now + (definition_.expire.count() == 0 ? kUnlimitedLife : definition_.expire));
 }
 

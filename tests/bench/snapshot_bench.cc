@@ -12,6 +12,7 @@
 #include "agent/snapshot/decoder.h"
 #include "agent/snapshot/encoder.h"
 #include "agent/snapshot/restoration.h"
+#include "tests/bench/request_table.h"
 
 namespace stickmesh::snapshot {
 namespace {
@@ -31,15 +32,7 @@ struct Agent {
     return setup;
   }
   void fill() {
-    TableDefinition definition;
-    definition.name = "http";
-    definition.key_type = KeyType::kIpv4;
-    definition.key_size = 4;
-    definition.expire = std::chrono::minutes(10);
-    definition.types = {{DataType::kGpc0, 1, {}},
-                        {DataType::kHttpReqCnt, 1, {}},
-                        {DataType::kHttpReqRate, 1, std::chrono::seconds(10)},
-                        {DataType::kBytesInCnt, 1, {}}};
+    const TableDefinition definition = request_table();
     const store::OriginId lb1 = *registry.origins().find("lb1");
     store::Table& table = *registry.define(lb1, definition, kNow).table;
     const store::Plan plan = store::make_plan(definition, table.layout());

@@ -13,6 +13,7 @@
 
 #include "agent/aggregate/totals.h"
 #include "agent/store/table.h"
+#include "tests/bench/request_table.h"
 
 namespace stickmesh::store {
 namespace {
@@ -36,14 +37,6 @@ Key key_of(std::uint64_t index) {
 
 struct Bench {
   explicit Bench(std::size_t max_entries = 0) {
-    definition.name = "http";
-    definition.key_type = KeyType::kIpv4;
-    definition.key_size = 4;
-    definition.expire = std::chrono::minutes(10);
-    definition.types = {{DataType::kGpc0, 1, {}},
-                        {DataType::kHttpReqCnt, 1, {}},
-                        {DataType::kHttpReqRate, 1, std::chrono::seconds(10)},
-                        {DataType::kBytesInCnt, 1, {}}};
     table = std::make_unique<Table>("http", definition, default_merges(), max_entries, shared, at(now));
     plan = make_plan(definition, table->layout());
     for (unsigned origin = 0; origin < 64; ++origin) origins.intern("lb" + std::to_string(origin));
@@ -66,7 +59,7 @@ struct Bench {
   StringPool texts;
   std::uint64_t lamport = 0;
   Shared shared{budget, origins, texts, lamport, 0x5eed, {}};
-  TableDefinition definition;
+  TableDefinition definition = request_table();
   std::unique_ptr<Table> table;
   Plan plan;
   std::uint64_t count = 0;

@@ -27,12 +27,6 @@ class ReloadTest(MeshTest):
         wait.until(difference, lambda found: not found, timeout=40, interval=0.3,
                    what=f"agreement after a reload of {name}")
 
-    def synchronised(self, daemon: Agent, name: str) -> None:
-        process = self.instances[name].process
-        assert process is not None
-        wait.until(lambda: daemon.peers()[name], timeout=30, what=f"the new process of {name} is synchronised",
-                   accept=lambda row: row["pid"] == str(process.pid) and row["state"] == "synchronised")
-
     def reloads(self, count: int, entries: int) -> None:
         daemon = self.mesh(["lb1", "lb2"])
         for name, factor in (("lb1", 1), ("lb2", 3)):
@@ -47,7 +41,7 @@ class ReloadTest(MeshTest):
             for round_ in range(count):
                 name = ("lb1", "lb2")[round_ % 2]
                 self.instances[name].reload()
-                self.synchronised(daemon, name)
+                self.wait_synchronised(daemon, name)
         finally:
             over.set()
             for client in clients:

@@ -127,6 +127,13 @@ class MeshTest(HaproxyTest):
             wait.until(lambda: self.instances[name].peer_state(other), lambda state: state == "ESTA",
                        timeout=timeout, what=f"{name} has a session with {other}")
 
+    def wait_synchronised(self, daemon: Agent, name: str) -> None:
+        """Until the agent has all that the present process of |name| has."""
+        process = self.instances[name].process
+        assert process is not None
+        wait.until(lambda: daemon.peers()[name], timeout=30, what=f"the new process of {name} is synchronised",
+                   accept=lambda row: row["pid"] == str(process.pid) and row["state"] == "synchronised")
+
     def wait_total(self, key: str, data_type: str, expected: int, *names: str, table: str = "mesh/http.total",
                    timeout: float = 15.0) -> None:
         """Until every one of |names| (all by default) has that total in its own table."""

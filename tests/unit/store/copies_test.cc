@@ -141,31 +141,6 @@ TEST_F(CopiesTest, AClearedKeyIsClearedInTheCopyAndNothingOlderBringsItBack) {
   EXPECT_EQ(gpc0(b_, "joe", "lb1"), 1U);
 }
 
-TEST_F(CopiesTest, OnlyWhatItsOriginSaidIsTouched) {
-  a_.table.track_touched(true);
-  b_.table.track_touched(true);
-  Sender lb1 = sender(a_, "lb1");
-  lb1.live("joe", values(1), at(0));
-  lb1.live("joe", values(1), at(10));
-  lb1.live("amy", values(1), at(10));
-  std::vector<std::pair<ContributionId, bool>> touched;
-  const auto take = [&](Holder& holder) {
-    touched.clear();
-    holder.table.take_touched([&](ContributionId id, bool differs) { touched.emplace_back(id, differs); });
-    return touched.size();
-  };
-  EXPECT_EQ(take(a_), 2U);
-  EXPECT_TRUE(touched[0].second) << "new";
-  lb1.repeat("amy", values(1), at(20));
-  EXPECT_EQ(take(a_), 1U);
-  EXPECT_FALSE(touched[0].second);
-  lb1.live("joe", values(2), at(30));
-  a_.table.remove_entry(a_.table.find(as_bytes("joe")));
-  EXPECT_EQ(take(a_), 0U) << "it has gone";
-  tell(a_, b_, "amy", "lb1", at(30));
-  EXPECT_EQ(take(b_), 0U);
-}
-
 TEST_F(CopiesTest, OfAReplicatedEntryTheLastChangeStaysWhoeverAcceptedIt) {
   Holder a(true);
   Holder b(true);
