@@ -28,11 +28,20 @@ std::string cell(std::string_view text) {
 }
 
 std::string_view expected_words(const pipeline::Peer& peer) {
+  if (peer.setup.kind == pipeline::PeerKind::kAgent) return "-";
   return peer.maintenance ? "maint (runtime)" : peer.configured ? "yes" : "until forgotten";
 }
 
-std::string_view state_words(const pipeline::Peer& peer) {
+std::string_view agent_words(const pipeline::MeshLink& link, TimePoint now) {
+  if (!link.speaks()) return "up, says nothing of an agent's";
+  if (!link.fresh(now, pipeline::kMarkLife)) return "behind";
+  if (!link.learned()) return "up, it is learning";
+  return link.synchronised() ? "synchronised" : "learning";
+}
+
+std::string_view state_words(const pipeline::Peer& peer, TimePoint now) {
   if (peer.link == nullptr) return peer.last_seen == TimePoint{} ? "never connected" : "away";
+  if (peer.link->mesh() != nullptr) return agent_words(*peer.link->mesh(), now);
   if (peer.link->synchronised()) return "synchronised";
   return peer.link->session().learning() ? "learning" : "up, not synchronised";
 }
@@ -91,8 +100,9 @@ std::string Commands::show_peers(TimePoint now) const {
     const std::string_view kind = peer.setup.kind == pipeline::PeerKind::kAgent ? "agent" : "haproxy";
     if (peer.link == nullptr) {
       fmt::format_to(put, "{}\t{}\t{}\t-\t{}\t{}\t{}\t0\t0\t0\t0\t0\t{}\t{}\t{}\n", cell(peer.setup.name),
-                     kind, expected_words(peer), state_words(peer), peer.pid, or_dash(peer.setup.address),
-                     seconds_ago(peer.last_seen, now), peer.sessions, cell(peer.note));
+                     kind, expected_words(peer), state_words(peer, now), peer.pid,
+                     or_dash(peer.setup.address), seconds_ago(peer.last_seen, now), peer.sessions,
+                     cell(peer.note));
       continue;
     }
     const pipeline::PeerLink& link = *peer.link;
@@ -101,10 +111,9 @@ std::string Commands::show_peers(TimePoint now) const {
     const std::string note = peer.note + (peer.note.empty() || problems.empty() ? "" : "; ") + problems;
     fmt::format_to(put, "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", cell(peer.setup.name),
                    kind, expected_words(peer), link.session().role() == peers::Role::kDialling ? "out" : "in",
-                   state_words(peer), peer.pid, link.source().text, link.inputs().size(),
-                   link.subscriptions().all().size(), traffic.updates_in, traffic.updates_out,
-                   link.subscriptions().backlog(), seconds_ago(traffic.last_received, now), peer.sessions,
-                   cell(note));
+                   state_words(peer, now), peer.pid, link.source().text, link.tables_in(), link.tables_out(),
+                   traffic.updates_in, traffic.updates_out, link.backlog(),
+                   seconds_ago(traffic.last_received, now), peer.sessions, cell(note));
   }
   for (const pipeline::Stranger& stranger : hub_.strangers()) {
     fmt::format_to(put, "{}\t-\t-\tin\trefused\t0\t{}\t0\t0\t0\t0\t0\t{}\t{}\t{}\n", cell(stranger.name),

@@ -41,6 +41,7 @@ enum class Reason : std::uint8_t {
   kConnectionLost,      ///< the connection was closed or reset
   kBadCommand,          ///< a runtime command that cannot be understood
   kNotFound,            ///< a table, key or peer that does not exist
+  kNotItsOrigin,        ///< an agent that says what only another may say
   kBadSnapshot,         ///< a snapshot that is damaged, or not this agent's
   kSystem,              ///< the operating system refused
   kCount,

@@ -27,6 +27,8 @@ struct TableDefinition {
   std::uint32_t key_size = 32;
   Duration expire{0};  ///< 0: entries never expire
   std::vector<StoredType> types;
+  /// Between agents: each update ends with its contribution's version.
+  bool versioned = false;
 
   bool operator==(const TableDefinition&) const = default;
   const StoredType* find(DataType type) const;

@@ -12,8 +12,6 @@ inline constexpr std::string_view kNotInThisBuild[] = {
     "admin.http",
     "admin.token-file",
     "peers.tls",
-    "peers.learn-timeout",
-    "peer.kind",
     "limit",
     "spoe",
     "events",

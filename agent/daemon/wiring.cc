@@ -32,14 +32,16 @@ pipeline::HubSetup hub_setup_of(const config::Config& config, std::string config
   setup.away_after = config.peers.away_after;
   setup.forget_after = config.peers.forget_after;
   setup.publish_interval = config.peers.publish_interval;
+  setup.learn_timeout = config.peers.learn_timeout;
   setup.allowed_from = [&networks = config.peers.allow_from](const pipeline::Source& source) {
     return std::any_of(networks.begin(), networks.end(), [&](const config::Cidr& network) {
       return network.contains(std::string_view(source.host));
     });
   };
   for (const config::Peer& peer : config.peer) {
-    if (peer.kind != config::PeerKind::kHaproxy) continue;
-    pipeline::PeerSetup known{peer.name, pipeline::PeerKind::kHaproxy, {}, {}, peer.line.number};
+    const auto kind =
+        peer.kind == config::PeerKind::kHaproxy ? pipeline::PeerKind::kHaproxy : pipeline::PeerKind::kAgent;
+    pipeline::PeerSetup known{peer.name, kind, {}, {}, peer.line.number};
     if (peer.address) {
       known.address = config::to_string(*peer.address);
       if (const auto resolved = net::SocketAddress::resolve(known.address))

@@ -32,6 +32,7 @@ Result<Peer*> Hub::admit(PeerLink& link, const peers::Hello& hello, TimePoint no
   }
   if (auto from = check_source(link, *peer); !from) {
     registry_.origins()[peer->origin].known = false;
+    instances_[peer->origin] = nullptr;
     peers_.pop_back();
     return tl::unexpected(from.error());
   }
@@ -94,6 +95,7 @@ Result<void> Hub::check_source(const PeerLink& link, const Peer& peer) const {
 
 Result<void> Hub::admit_beside(PeerLink& link, Peer& peer, const peers::Hello& hello, TimePoint now) {
   if (peer.link == nullptr || peer.link == &link) return {};
+  if (peer.setup.kind == PeerKind::kAgent) return admit_agent_beside(peer, hello, now);
   peers::PeerSession& present = peer.link->session();
   const bool alive = now - present.traffic().last_received < kAlive;
   const auto keep_first = [&](std::string detail) -> Result<void> {
@@ -113,20 +115,44 @@ Result<void> Hub::admit_beside(PeerLink& link, Peer& peer, const peers::Hello& h
         "this listener? Each needs a listener of its own",
         hello.pid, peer.setup.name));
   }
+  if (auto turns = turns_taken(peer, hello.pid, alive, now)) return keep_first(std::move(*turns));
+  present.close({Reason::kReplacedSession,
+                 fmt::format("process {} of '{}' has connected", hello.pid, peer.setup.name)});
+  peer.link = nullptr;
+  peer.last_seen = now;
+  return {};
+}
+
+std::optional<std::string> Hub::turns_taken(Peer& peer, std::uint64_t pid, bool alive, TimePoint now) {
   while (!peer.takeovers.empty() && now - peer.takeovers.front().when > kTakeoverWindow)
     peer.takeovers.pop_front();
   const bool returns = std::any_of(peer.takeovers.begin(), peer.takeovers.end(),
-                                   [&](const Peer::Takeover& had) { return had.loser == hello.pid; });
+                                   [&](const Peer::Takeover& had) { return had.loser == pid; });
   const auto returned = std::count_if(peer.takeovers.begin(), peer.takeovers.end(),
                                       [](const Peer::Takeover& had) { return had.returned; });
   if (alive && returns && returned + 1 >= kTakeovers) {
-    return keep_first(
-        fmt::format("processes {} and {} take turns under the name '{}': do two hosts have the same name?",
-                    peer.pid, hello.pid, peer.setup.name));
+    return fmt::format("processes {} and {} take turns under the name '{}': do two hosts have the same name?",
+                       peer.pid, pid, peer.setup.name);
   }
   peer.takeovers.push_back({now, peer.pid, returns});
-  present.close({Reason::kReplacedSession,
-                 fmt::format("process {} of '{}' has connected", hello.pid, peer.setup.name)});
+  return std::nullopt;
+}
+
+// Both may dial: of two connections the one stays that the agent with the smaller name has made.
+Result<void> Hub::admit_agent_beside(Peer& peer, const peers::Hello& hello, TimePoint now) {
+  peers::PeerSession& present = peer.link->session();
+  const bool alive = now - present.traffic().last_received < kAlive;
+  if (alive && present.role() == peers::Role::kDialling && setup_.agent_name < hello.from) {
+    return refuse(Reason::kDuplicateSession, "both sides dialled; the connection that this agent made stays");
+  }
+  // One that redials as the same process has lost the session that we still see.
+  if (hello.pid != peer.pid) {
+    if (auto turns = turns_taken(peer, hello.pid, alive, now)) {
+      peer.note = *turns;
+      return refuse(Reason::kDuplicateSession, std::move(*turns));
+    }
+  }
+  present.close({Reason::kReplacedSession, fmt::format("'{}' has connected again", hello.from)});
   peer.link = nullptr;
   peer.last_seen = now;
   return {};

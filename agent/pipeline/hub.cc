@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "agent/base/log.h"
+#include "agent/pipeline/mesh_link.h"
 #include "agent/pipeline/peer_link.h"
 
 namespace stickmesh::pipeline {
@@ -22,10 +23,15 @@ constexpr Duration kPresenceStep{1000};
 }  // namespace
 
 Hub::Hub(HubSetup setup, Registry& registry, ErrorLog& errors)
-    : setup_(std::move(setup)), registry_(registry), errors_(errors) {
+    : setup_(std::move(setup)),
+      registry_(registry),
+      errors_(errors),
+      random_(std::hash<std::string>{}(setup_.agent_name) ^ setup_.pid ^
+              static_cast<std::uint64_t>(setup_.wall_clock().time_since_epoch().count())) {
   begin_incarnation(
       std::chrono::duration_cast<std::chrono::seconds>(setup_.wall_clock().time_since_epoch()).count());
   for (const PeerSetup& peer : setup_.peers) {
+    if (peer.kind == PeerKind::kAgent) registry_.begin_relaying();
     if (add_peer(peer, /*configured=*/true) == nullptr) {
       log::error("peer {} has no place: raise [peers] max-origins", peer.name);
     }
@@ -60,7 +66,7 @@ Peer* Hub::recall(std::string_view name, TimePoint last_seen, TimePoint now) {
   if (peer == nullptr && setup_.accept_unknown && away < setup_.forget_after && name != setup_.agent_name) {
     peer = add_peer({std::string(name), PeerKind::kHaproxy, {}, {}, 0}, /*configured=*/false);
   }
-  if (peer == nullptr) return nullptr;
+  if (peer == nullptr || peer->setup.kind != PeerKind::kHaproxy) return nullptr;
   peer->recalled = true;
   peer->last_seen = last_seen;
   registry_.origins()[peer->origin].present = away < setup_.away_after;
@@ -74,12 +80,19 @@ Peer* Hub::find(std::string_view name) {
 }
 
 Peer* Hub::add_peer(PeerSetup setup, bool configured) {
-  const auto origin = registry_.origins().intern(setup.name);
-  if (!origin) return nullptr;
+  store::OriginId origin = store::kNobody;
+  if (setup.kind == PeerKind::kHaproxy) {
+    const auto id = registry_.origins().intern(setup.name);
+    if (!id) return nullptr;
+    origin = *id;
+  }
   Peer& peer = peers_.emplace_back();
   peer.setup = std::move(setup);
   peer.configured = configured;
-  peer.origin = *origin;
+  peer.origin = origin;
+  if (origin == store::kNobody) return &peer;
+  if (instances_.size() <= origin) instances_.resize(std::size_t{origin} + 1);
+  instances_[origin] = &peer;
   return &peer;
 }
 
@@ -104,6 +117,12 @@ std::unique_ptr<Session> Hub::dial(Peer& peer, Source source, TimePoint now) {
 }
 
 bool Hub::established(PeerLink& link, Peer& peer, std::uint64_t pid, TimePoint now) {
+  if (peer.link != nullptr && peer.link != &link && peer.setup.kind == PeerKind::kAgent &&
+      setup_.agent_name > peer.setup.name && peer.link->running()) {
+    link.session().close({Reason::kDuplicateSession,
+                          "both sides dialled; the connection that '" + peer.setup.name + "' made stays"});
+    return false;
+  }
   if (peer.link != nullptr && peer.link != &link) {
     peer.link->session().close(
         {Reason::kReplacedSession, "the connection that this agent made is used instead"});
@@ -112,8 +131,14 @@ bool Hub::established(PeerLink& link, Peer& peer, std::uint64_t pid, TimePoint n
   peer.last_seen = now;
   ++peer.sessions;
   peer.note.clear();
-  store::Origin& origin = registry_.origins()[peer.origin];
   const bool other_process = pid == 0 || pid != peer.pid;
+  log::info("peer {} ({}): session is up, {}", peer.setup.name, link.source().text,
+            link.session().role() == peers::Role::kDialling ? "dialled by this agent"
+                                                            : fmt::format("from process {}", pid));
+  if (peer.setup.kind == PeerKind::kAgent) {
+    peer.pid = pid;
+    return other_process;
+  }
   if (other_process) {
     peer.complete = false;
     peer.succeeds = pid != 0 && peer.pid != 0;
@@ -122,17 +147,12 @@ bool Hub::established(PeerLink& link, Peer& peer, std::uint64_t pid, TimePoint n
     // after a restart of ours, which a power cut may have made one of its own as well.
     const bool anew = pid != 0 || peer.recalled;
     if (anew) peer.forget_live_ids();
-    if (anew || origin.generation == 0) ++origin.generation;
+    if (anew || peer.generation == 0) begin_process(peer, pid != 0 ? pid : unnamed_process());
   }
   peer.recalled = false;
   if (pid != 0) peer.pid = pid;
-  if (!std::exchange(origin.present, true)) {
-    for (auto& [name, record] : registry_.tables()) record.table->mark_present_sums(peer.origin);
-    registry_.settle_definitions(now);
-  }
-  log::info("peer {} ({}): session is up, {}", peer.setup.name, link.source().text,
-            link.session().role() == peers::Role::kDialling ? "dialled by this agent"
-                                                            : fmt::format("from process {}", pid));
+  set_present(peer.origin, true);
+  settle_definitions(now);
   return other_process;
 }
 
@@ -154,6 +174,11 @@ void Hub::ended(PeerLink& link, const Error& why, TimePoint now) {
   peer->link = nullptr;
   peer->last_seen = now;
   if (on_session_ended_) on_session_ended_(*peer);
+  wake();
+}
+
+void Hub::settle_definitions(TimePoint now) {
+  if (std::exchange(presence_changed_, false)) registry_.settle_definitions(now);
 }
 
 bool Hub::publish(TimePoint now) {
@@ -182,9 +207,19 @@ std::optional<TimePoint> Hub::run(TimePoint now) {
     if (record.output && record.output->strays_waiting()) at_latest(now + kStrayStep);
   }
   update_presence(now);
+  update_elsewhere(now);
+  settle_definitions(now);
+  update_learned(now);
+  isolated_ = isolated(now);
+  for (Peer& peer : peers_) {
+    if (!fellows_.empty() && peer.setup.kind == PeerKind::kHaproxy) agree_on_generation(peer, now);
+  }
   mixing_.look(registry_, now, [&](const Error& error, const std::string& table) {
     errors_.record(error, "table " + table, now);
   });
+  for (auto& [name, record] : registry_.tables()) {
+    if (record.relay) record.relay->publish();
+  }
   const bool unpublished = publish(now);
   if (unpublished) at_latest(last_publish_ + setup_.publish_interval);
   keep_marks(unpublished, now);

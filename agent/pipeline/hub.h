@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,8 @@
 
 namespace stickmesh::pipeline {
 
+class MeshLink;
+
 struct HubSetup {
   std::string agent_name;
   std::string config_file;  ///< for messages that say which line to change
@@ -33,6 +36,8 @@ struct HubSetup {
   Duration away_after{10000};
   Duration forget_after{600000};
   Duration publish_interval{20};
+  /// How long other agents are waited for at start.
+  Duration learn_timeout{5000};
   /// For marks, which are compared with HAProxy's own clock.
   std::function<std::chrono::system_clock::time_point()> wall_clock = std::chrono::system_clock::now;
 };
@@ -85,13 +90,26 @@ class Hub {
     return record.replicated ? registry_.next_change() : store::Version{1, ++own_update_id_};
   }
 
+  /// The instance whose origin that is; null when nobody of that name is expected.
+  Peer* instance(store::OriginId origin) const;
+  /// Whether this agent has all that others could teach it at start, or has waited for it long enough.
+  bool learned() const { return learned_; }
+  /// It has lost another agent and lacks an origin: it cannot know how far its totals are off.
+  bool isolated() const { return isolated_; }
+  /// Another agent is home to that origin, and well.
+  bool held_elsewhere(store::OriginId origin, TimePoint now) const;
+  bool synchronised_elsewhere(store::OriginId origin, TimePoint now) const;
+  /// Who sends |peer| its totals and marks (DESIGN, "Sessions with instances").
+  enum class Publishing : std::uint8_t { kHere, kElsewhere, kNowhere };
+  Publishing publishing(const Peer& peer, TimePoint now) const;
+
   /// How many origins are expected, and how many of them are present and synchronised.
   struct Attendance {
     std::uint32_t present = 0;
     std::uint32_t expected = 0;
   };
   Attendance attendance(TimePoint now) const;
-  bool expected(const Peer& peer) const { return !peer.maintenance; }
+  bool expected(const Peer& peer) const { return peer.setup.kind == PeerKind::kHaproxy && !peer.maintenance; }
   /// Takes a configured instance out of the expected ones, or back in. An error says why not.
   Result<void> set_maintenance(std::string_view name, bool on);
   /// Drops an instance that is not configured and away: it is expected no more.
@@ -109,6 +127,7 @@ class Hub {
 
  private:
   friend class PeerLink;
+  friend class MeshLink;
 
   Peer* find(std::string_view name);
   Peer* add_peer(PeerSetup setup, bool configured);
@@ -116,6 +135,9 @@ class Hub {
   /// Whether |hello| may come in on |link|, and as whom. Closes the session that it replaces.
   Result<Peer*> admit(PeerLink& link, const peers::Hello& hello, TimePoint now);
   Result<void> admit_beside(PeerLink& link, Peer& peer, const peers::Hello& hello, TimePoint now);
+  Result<void> admit_agent_beside(Peer& peer, const peers::Hello& hello, TimePoint now);
+  /// Notes that the process |pid| takes |peer|'s session over, or says why it may not.
+  std::optional<std::string> turns_taken(Peer& peer, std::uint64_t pid, bool alive, TimePoint now);
   Result<void> check_names(const PeerLink& link, const peers::Hello& hello, TimePoint now);
   Result<void> check_source(const PeerLink& link, const Peer& peer) const;
   void remember_stranger(const PeerLink& link, const std::string& name, const Error& error, TimePoint now);
@@ -124,6 +146,31 @@ class Hub {
   bool established(PeerLink& link, Peer& peer, std::uint64_t pid, TimePoint now);
   void ended(PeerLink& link, const Error& why, TimePoint now);
   void update_presence(TimePoint now);
+  void update_elsewhere(TimePoint now);
+  void set_present(store::OriginId origin, bool present);
+  /// Once somebody has come or gone.
+  void settle_definitions(TimePoint now);
+
+  /// Another agent speaks of the origin |name|, to which it is |home|. Nothing when there is no place for it.
+  std::optional<store::OriginId> instance_elsewhere(std::string_view name, bool home, TimePoint now);
+  /// Takes another incarnation if that is ours and has not counted yet: another process had the name.
+  void spare_incarnation(std::string_view origin);
+  void release_origins();
+  /// Whether that origin has to be told of a cleared key once it is here.
+  bool owes(store::OriginId origin) const;
+  /// Somebody has counted under that generation of the origin; |process| 0: nobody says of which process.
+  void learn_generation(store::OriginId origin, std::uint32_t generation, std::uint64_t process);
+  /// |peer| is that process.
+  void begin_process(Peer& peer, std::uint64_t process);
+  /// |peer| has lost what it had; |other_process|: as one that we cannot name.
+  void begin_generation(Peer& peer, bool other_process);
+  void set_generation(Peer& peer, std::uint32_t generation, std::uint64_t process);
+  void agree_on_generation(Peer& peer, TimePoint now);
+  void relabel(Peer& peer, std::uint32_t generation, std::uint64_t process, TimePoint now);
+  /// A name for a process whose pid we are not told.
+  std::uint64_t unnamed_process();
+  void update_learned(TimePoint now);
+  bool isolated(TimePoint now) const;
   void forget(std::list<Peer>::iterator peer, TimePoint now);
   bool publish(TimePoint now);
   /// Takes the time of the next barrier, and puts it behind all that had arrived by then.
@@ -135,6 +182,13 @@ class Hub {
   std::list<Peer> peers_;
   std::list<Stranger> strangers_;
   std::list<PeerLink*> links_;
+  std::vector<MeshLink*> fellows_;  ///< the sessions with other agents
+  std::vector<Peer*> instances_;    ///< by origin
+  std::mt19937_64 random_;
+  bool learned_ = false;
+  bool isolated_ = false;
+  bool presence_changed_ = false;  ///< since definitions were settled
+  std::optional<TimePoint> started_;
   store::OriginId own_origin_ = 0;
   std::int64_t incarnation_ = 0;  ///< the Unix second at which it began
   std::uint32_t own_update_id_ = 0;

@@ -44,6 +44,9 @@ struct Peer {
   std::uint64_t pid = 0;     ///< the process of the last session
   /// That process has once answered our request with all that it had: its counters are what they will be.
   bool complete = false;
+  /// What that process counts is of this generation; 0 before the first session.
+  std::uint32_t generation = 0;
+  std::uint64_t process = 0;  ///< as `store::Origin::process`
   /// It may still be taught by the process before it, or have been while it answered.
   bool succeeds = false;
   /// All this is from before a restart of the agent, and no session has come since.

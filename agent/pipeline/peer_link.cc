@@ -11,6 +11,7 @@ namespace {
 // Enough for a full socket buffer; what is not encoded yet can still become newer.
 constexpr std::size_t kHighWater = 256 * 1024;
 constexpr Duration kAskAgain{1000};
+constexpr Duration kCompareAtMost{16'000};
 // A peer that does not finish its own lesson is taught all the same: HAProxy pushes nothing until it is.
 constexpr Duration kLessonAtLatest{2000};
 // HAProxy speaks every 3 s when idle.
@@ -21,6 +22,9 @@ constexpr Duration kAcknowledgedAtLatest{2000};
 // time.
 constexpr Duration kAuditStep{10'000};
 constexpr peers::TableId kStatusTable = 0x20000;
+// While another agent publishes, the places of the last five seconds are kept, to go on from if it is gone.
+constexpr Duration kFollowStep{500};
+constexpr std::size_t kFollowSteps = 10;
 
 }  // namespace
 
@@ -33,6 +37,7 @@ PeerLink::PeerLink(Hub& hub, peers::Options options, Peer* dialled, Source sourc
                      [this](const Error& error) { complain(error, session_.traffic().last_received); }),
       status_(kStatusTable) {
   session_.set_wakeup([this] { wake(); });
+  join_mesh();
   hub_.links_.push_back(this);
 }
 
@@ -71,6 +76,8 @@ Result<void> PeerLink::receive(Bytes in, TimePoint now) {
 
 void PeerLink::closed(const Error& why, TimePoint now) {
   session_.closed(why, now);
+  if (mesh_) mesh_->ended(now);
+  mesh_.reset();
   hub_.ended(*this, why, now);
 }
 
@@ -78,12 +85,19 @@ Result<void> PeerLink::admit(const peers::Hello& hello, TimePoint now) {
   Result<Peer*> peer = hub_.admit(*this, hello, now);
   if (!peer) return tl::unexpected(peer.error());
   peer_ = *peer;
+  join_mesh();
   return {};
+}
+
+void PeerLink::join_mesh() {
+  if (peer_ != nullptr && peer_->setup.kind == PeerKind::kAgent)
+    mesh_ = std::make_unique<MeshLink>(hub_, session_, *peer_);
 }
 
 void PeerLink::established(TimePoint now) {
   const std::uint64_t pid = session_.role() == peers::Role::kAccepting ? session_.hello().pid : 0;
   const bool other_process = hub_.established(*this, *peer_, pid, now);
+  if (mesh_) return runs() ? mesh_->established(now) : void();
   keeps_larger_ = !peer_->complete;
   subscriptions_.begin(*peer_, !other_process);
   ask(now);
@@ -99,10 +113,12 @@ bool PeerLink::caught_up() const {
 }
 
 void PeerLink::lesson_requested(TimePoint now) {
+  if (mesh_) return mesh_->lesson_requested(now);
   // It has lost what it had, so its counters start over; what it still knows is taken first.
-  ++hub_.registry().origins()[peer_->origin].generation;
   // A session that we made does not say by itself that this is another process.
-  if (session_.role() == peers::Role::kDialling) peer_->forget_live_ids();
+  const bool dialled = session_.role() == peers::Role::kDialling;
+  hub_.begin_generation(*peer_, dialled);
+  if (dialled) peer_->forget_live_ids();
   keeps_larger_ = true;
   taught_ = false;
   lesson_due_ = now + kLessonAtLatest;
@@ -118,6 +134,7 @@ void PeerLink::ask(TimePoint now, bool audit) {
 }
 
 void PeerLink::lesson_ended(bool complete, TimePoint now) {
+  if (mesh_) return mesh_->lesson_ended(complete, now);
   if (taught_ || (complete && !lesson_due_ && !giving_lesson_)) {
     keeps_larger_ = false;
     // Asked once more, it tells what it gave while its counters could still be those of a beginner, and what
@@ -129,6 +146,8 @@ void PeerLink::lesson_ended(bool complete, TimePoint now) {
   }
   if (complete) {
     subscriptions_.lesson_complete(auditing_);
+    // Less and less often: where there is always something under way, each change of a key mends it as well.
+    if (subscriptions_.compares() && compare_wait_ < kCompareAtMost) compare_later(now, 2 * compare_wait_);
     next_audit_ = now + std::max(kAuditStep, 100 * (now - asked_));
     synchronised_ = true;
     if (walk_ == Walk::kNone) walk_ = Walk::kCleared;
@@ -143,6 +162,7 @@ void PeerLink::lesson_ended(bool complete, TimePoint now) {
 }
 
 void PeerLink::acknowledged(peers::TableId table, std::uint32_t update_id, TimePoint /*now*/) {
+  if (mesh_) return;
   if (table < Restorer::kFirstTable) return subscriptions_.acknowledged(table, update_id);
   restorer_.acknowledged(table, update_id,
                          [this](std::size_t input, store::EntryId entry) { settle(input, entry); });
@@ -168,7 +188,9 @@ void PeerLink::begin_lesson(TimePoint now) {
 
 void PeerLink::run(TimePoint now) {
   if (!runs()) return;
+  if (mesh_) return mesh_->run(now);
   fit_all(now);
+  choose_publisher(now);
   if (ask_again_ && now >= *ask_again_) ask(now);
   if (lesson_due_ && now >= *lesson_due_) begin_lesson(now);
   if (const auto since = restorer_.waiting_since(); since && now - *since >= kAcknowledgedAtLatest) {
@@ -179,9 +201,50 @@ void PeerLink::run(TimePoint now) {
   if (audit_due() && now >= next_audit_) ask(now, /*audit=*/true);
   if (walk_ != Walk::kNone && !write_inputs(now)) return;
   const bool replicates = synchronised_ || giving_lesson_;
-  const bool done = subscriptions_.send(kHighWater, replicates, now);
+  const bool done = publishing_ != Hub::Publishing::kHere || subscriptions_.send(kHighWater, replicates, now);
   send_marks(now);
-  if (done && giving_lesson_ && subscriptions_.lesson_given()) end_lesson(now);
+  const bool given = publishing_ != Hub::Publishing::kHere || subscriptions_.lesson_given();
+  if (done && giving_lesson_ && given) end_lesson(now);
+}
+
+void PeerLink::choose_publisher(TimePoint now) {
+  publishing_ = hub_.publishing(*peer_, now);
+  if (publishing_ == Hub::Publishing::kElsewhere) return follow(now);
+  if (publishing_ == Hub::Publishing::kHere && std::exchange(follows_, false)) take_over(now);
+}
+
+void PeerLink::follow(TimePoint now) {
+  follows_ = true;
+  const bool step = now >= next_follow_;
+  subscriptions_.follow(step ? kFollowSteps : 0);
+  if (!step) return;
+  next_follow_ = now + kFollowStep;
+  followed_ids_.push_back(peer_->live_ids);
+  if (followed_ids_.size() > kFollowSteps) followed_ids_.pop_front();
+}
+
+void PeerLink::compare_totals(TimePoint now) {
+  if (publishing_ != Hub::Publishing::kHere || !synchronised_) return;
+  subscriptions_.compare_all();
+  compare_later(now, kAskAgain);
+}
+
+// What the other has sent lately may not have arrived; what the instance makes of the rest its lesson shows.
+void PeerLink::take_over(TimePoint now) {
+  subscriptions_.take_over();
+  if (!followed_ids_.empty()) {
+    for (const auto& [table, live_id] : followed_ids_.front()) peer_->live_ids[table] = live_id;
+  }
+  followed_ids_.clear();
+  next_follow_ = {};
+  if (!synchronised_) return;
+  ask(now);
+  compare_later(now, kAskAgain);
+}
+
+void PeerLink::compare_later(TimePoint now, Duration wait) {
+  compare_wait_ = wait;
+  ask_again_ = now + wait;
 }
 
 bool PeerLink::audit_due() const {
@@ -192,7 +255,7 @@ bool PeerLink::audit_due() const {
 bool PeerLink::write_inputs(TimePoint now) {
   const bool lesson = walk_ == Walk::kLesson;
   // No contribution is of an older generation than the first.
-  const std::uint32_t generation = lesson ? hub_.registry().origins()[peer_->origin].generation : 0;
+  const std::uint32_t generation = lesson ? peer_->generation : 0;
   for (; restored_inputs_ < inputs_.size(); ++restored_inputs_) {
     const Input& input = inputs_[restored_inputs_];
     store::Table& table = *input.record->table;
@@ -236,6 +299,7 @@ std::optional<TimePoint> PeerLink::next_run() const {
   std::optional<TimePoint> next;
   // What `run` does not do must not call for it again at once, and again.
   if (!runs()) return next;
+  if (mesh_) return mesh_->next_run();
   const auto at_latest = [&](std::optional<TimePoint> when) {
     if (when && (!next || *when < *next)) next = when;
   };

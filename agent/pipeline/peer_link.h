@@ -1,13 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/peers/session/session.h"
 #include "agent/pipeline/hub.h"
+#include "agent/pipeline/mesh_link.h"
 #include "agent/pipeline/restorer.h"
 #include "agent/pipeline/row_table.h"
 #include "agent/pipeline/subscriptions.h"
@@ -57,7 +60,17 @@ class PeerLink final : public Session, private peers::Handler {
   std::optional<TimePoint> next_run() const;
 
   /// Whether marks have someone to go to.
-  bool wants_marks() const { return synchronised_ && status_.wanted(); }
+  bool wants_marks() const {
+    return synchronised_ && status_.wanted() && publishing_ == Hub::Publishing::kHere;
+  }
+  /// The other half of a session with an agent; null with an instance.
+  const MeshLink* mesh() const { return mesh_.get(); }
+  Hub::Publishing publishing() const { return publishing_; }
+  /// Another agent has sent it totals, too: what it made of them is to be seen.
+  void compare_totals(TimePoint now);
+  /// Everything it says is of another generation now.
+  void learn_again(TimePoint now) { ask(now); }
+
   /// Notes what has arrived until now; `caught_up` tells when all that has been taken.
   void note_arrived() { arrived_ = session_.traffic().bytes_in + unread(); }
   bool caught_up() const;
@@ -70,6 +83,10 @@ class PeerLink final : public Session, private peers::Handler {
 
   const std::vector<Input>& inputs() const { return inputs_; }
   const Subscriptions& subscriptions() const { return subscriptions_; }
+  /// How many tables either side has told the other of, and what waits to be told.
+  std::size_t tables_in() const { return mesh_ ? mesh_->tables_in() : inputs_.size(); }
+  std::size_t tables_out() const { return mesh_ ? mesh_->tables_out() : subscriptions_.all().size(); }
+  std::uint64_t backlog() const { return mesh_ ? mesh_->backlog() : subscriptions_.backlog(); }
   /// What does not fit between the instance's tables and ours, in words; empty when all is well.
   std::string problems() const;
 
@@ -86,6 +103,7 @@ class PeerLink final : public Session, private peers::Handler {
   void acknowledged(peers::TableId table, std::uint32_t update_id, TimePoint now) override;
   void writable(TimePoint /*now*/) override { hub_.wake(); }
 
+  void join_mesh();
   /// It is the peer's live session.
   bool runs() const { return running() && peer_ != nullptr && peer_->link == this; }
   std::string name() const;
@@ -97,7 +115,15 @@ class PeerLink final : public Session, private peers::Handler {
   void recall_inputs(TimePoint now);
   void fit(Input& input, TimePoint now);
   void fit_all(TimePoint now);
+  /// The place in the instance's own count of changes.
+  static std::uint32_t own_number(Input& input, const peers::Update& update);
   store::Applied replicate(Input& input, const peers::Update& update, store::Change& change, TimePoint now);
+  /// Sees who publishes to this instance now, and takes over or leaves it.
+  void choose_publisher(TimePoint now);
+  void take_over(TimePoint now);
+  /// Asks for the lesson that shows what the instance made of another agent's totals.
+  void compare_later(TimePoint now, Duration wait);
+  void follow(TimePoint now);
   void ask(TimePoint now, bool audit = false);
   void begin_lesson(TimePoint now);
   bool audit_due() const;
@@ -113,9 +139,17 @@ class PeerLink final : public Session, private peers::Handler {
   std::vector<Input> inputs_;
   std::map<std::string, std::string> wire_names_;  ///< canonical name to the one announced
   std::map<std::string, std::string> clashes_;     ///< the second table's name, and what is wrong
+  std::unique_ptr<MeshLink> mesh_;
   Subscriptions subscriptions_;
   RowTable status_;
   std::uint64_t arrived_ = 0;
+
+  Hub::Publishing publishing_ = Hub::Publishing::kHere;
+  bool follows_ = false;  ///< another agent has published since we last did
+  /// While another agent publishes: how far its changes of replicated tables had come, every `kFollowStep`.
+  std::deque<std::map<std::string, std::uint32_t, std::less<>>> followed_ids_;
+  TimePoint next_follow_{};
+  Duration compare_wait_{0};
 
   bool synchronised_ = false;
   bool giving_lesson_ = false;

@@ -13,6 +13,13 @@ namespace {
 
 // A handle of a table that we write: the rest is the subscription's index.
 constexpr std::uint32_t kShown = std::uint32_t{1} << 31U;
+constexpr std::uint32_t kHalfCircle = std::uint32_t{1} << 31U;
+
+/// Whether an update that is so far |ahead| of the last live one is of an entry that was taught or pushed to
+/// the instance.
+bool is_given(std::uint32_t ahead) {
+  return ahead - kHalfCircle / 2 < kHalfCircle;
+}
 
 }  // namespace
 
@@ -29,6 +36,14 @@ bool PeerLink::clashes(const TableDefinition& definition, TimePoint now) {
 }
 
 std::optional<std::uint32_t> PeerLink::table_defined(const TableDefinition& definition, TimePoint now) {
+  if (mesh_) return mesh_->table_defined(definition, now);
+  if (definition.name.find('@') != std::string::npos) {
+    const auto [known, fresh] = clashes_.emplace(
+        definition.name, fmt::format("tells '{}', as only agents do: set kind = \"agent\" for '{}' in {}",
+                                     definition.name, peer_->setup.name, hub_.setup().config_file));
+    if (fresh) complain({Reason::kNotItsOrigin, known->second}, now);
+    return std::nullopt;
+  }
   if (clashes(definition, now)) return std::nullopt;
   const std::string_view table_name = canonical_name(definition.name);
   const Rules& rules = hub_.registry().rules();
@@ -105,6 +120,7 @@ void PeerLink::fit_all(TimePoint now) {
 }
 
 void PeerLink::updated(std::uint32_t handle, const peers::Update& update, TimePoint now) {
+  if (mesh_) return mesh_->updated(handle, update, now);
   if ((handle & kShown) != 0) {
     // What the agent publishes it never counts as input.
     return subscriptions_.shown(handle & ~kShown, update, now);
@@ -118,7 +134,7 @@ void PeerLink::updated(std::uint32_t handle, const peers::Update& update, TimePo
   if (update.timed && expires && update.remaining.count() == 0) return;
   store::Change change{peer_->origin,          {}, update.key, update.cells, update.server_key,
                        store::LifeKind::kAnew, {}};
-  change.version = {hub_.registry().origins()[peer_->origin].generation, update.update_id};
+  change.version = {peer_->generation, own_number(input, update)};
   change.keep_larger = keeps_larger_ && !(taught_ && update.lesson);
   if (update.timed) {
     change.life = store::LifeKind::kRemaining;
@@ -142,19 +158,31 @@ void PeerLink::updated(std::uint32_t handle, const peers::Update& update, TimePo
   }
 }
 
+// HAProxy has one counter for the changes of a table. What it learned stands half the circle away from the
+// place in that count at which it did.
+std::uint32_t PeerLink::own_number(Input& input, const peers::Update& update) {
+  const std::uint32_t ahead = update.update_id - *input.live_id;
+  const bool newer = static_cast<std::int32_t>(ahead) > 0 || *input.live_id == 0;
+  if (newer && !update.lesson && !input.record->replicated) *input.live_id = update.update_id;
+  return is_given(ahead) ? update.update_id - kHalfCircle : update.update_id;
+}
+
 // DESIGN, "How tables are treated": the last change wins. An instance's numbers rise with its own changes;
 // what it learned has numbers half the circle away, and what it sends again has numbers that we know.
 store::Applied PeerLink::replicate(Input& input, const peers::Update& update, store::Change& change,
                                    TimePoint now) {
   store::Table& table = *input.record->table;
   const std::uint32_t ahead = update.update_id - *input.live_id;
-  const bool newer = ahead != 0 && ahead < std::uint32_t{1} << 30U;
+  const bool first = *input.live_id == 0 && !update.lesson;
+  const bool newer = ahead != 0 && (first || ahead < kHalfCircle / 2);
   if (newer && !update.lesson) *input.live_id = update.update_id;
+  // The agent that publishes to the instance takes its changes, and tells us.
+  if (publishing_ == Hub::Publishing::kElsewhere) return store::Applied::kStale;
   const store::EntryId entry = table.find(update.key);
   const bool held = entry != store::kNone && table.live(table.first(entry), now);
   // An entry that it was given and has changed since keeps, in some versions, the number of the gift. At the
   // beginning of a session that could also be an old copy, of which the old process of a reload told it.
-  const bool given = ahead - (std::uint32_t{1} << 30U) < std::uint32_t{1} << 31U;
+  const bool given = is_given(ahead);
   const bool changed_there = auditing_ && update.lesson && held && given &&
                              input.record->output->is_news_to(peer_->origin, entry) &&
                              subscriptions_.has_another(*input.record, update, now);

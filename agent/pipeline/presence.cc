@@ -20,34 +20,32 @@ Hub::Attendance Hub::attendance(TimePoint now) const {
   for (const Peer& peer : peers_) {
     if (!expected(peer)) continue;
     ++attendance.expected;
-    const bool here = peer.link != nullptr && peer.link->synchronised() && peer.link->heard_lately(now);
+    const bool here = (peer.link != nullptr && peer.link->synchronised() && peer.link->heard_lately(now)) ||
+                      synchronised_elsewhere(peer.origin, now);
     if (here) ++attendance.present;
   }
   return attendance;
 }
 
 void Hub::update_presence(TimePoint now) {
-  bool left = false;
   for (auto peer = peers_.begin(); peer != peers_.end();) {
     const auto next = std::next(peer);
-    if (peer->link == nullptr && now - peer->last_seen >= setup_.away_after) {
-      store::Origin& origin = registry_.origins()[peer->origin];
-      if (std::exchange(origin.present, false)) {
+    if (peer->setup.kind == PeerKind::kHaproxy && peer->link == nullptr &&
+        now - peer->last_seen >= setup_.away_after) {
+      if (registry_.origins()[peer->origin].present) {
         log::notice("peer {}: away for {}; its open connections are no longer counted", peer->setup.name,
                     describe(setup_.away_after));
-        for (auto& [name, record] : registry_.tables()) record.table->mark_present_sums(peer->origin);
-        left = true;
+        set_present(peer->origin, false);
       }
       if (!peer->configured && now - peer->last_seen >= setup_.forget_after) forget(peer, now);
     }
     peer = next;
   }
-  if (left) registry_.settle_definitions(now);
 }
 
 Result<void> Hub::set_maintenance(std::string_view name, bool on) {
   Peer* peer = find(name);
-  if (peer == nullptr || !peer->configured) {
+  if (peer == nullptr || !peer->configured || peer->setup.kind != PeerKind::kHaproxy) {
     return refuse(Reason::kNotFound,
                   fmt::format("there is no [[peer]] name = \"{}\" in {}", name, setup_.config_file));
   }
@@ -75,12 +73,10 @@ Result<void> Hub::forget(std::string_view name, TimePoint now) {
 // What it counted stays until it expires.
 void Hub::forget(std::list<Peer>::iterator peer, TimePoint now) {
   log::notice("peer {}: forgotten; it is no longer expected", peer->setup.name);
-  store::Origin& origin = registry_.origins()[peer->origin];
-  if (std::exchange(origin.present, false)) {
-    for (auto& [name, record] : registry_.tables()) record.table->mark_present_sums(peer->origin);
-  }
+  set_present(peer->origin, false);
   registry_.forget_definitions(peer->origin, now);
-  origin.known = false;
+  registry_.origins()[peer->origin].known = false;
+  instances_[peer->origin] = nullptr;
   for (PeerLink* link : links_) {
     if (link->peer_ == &*peer) link->peer_ = nullptr;
   }
@@ -119,16 +115,14 @@ std::vector<Hub::Cleared> Hub::clear(TableRecord& record, store::EntryId entry, 
     wake();
     return told;
   }
-  const auto instance = [&](store::OriginId origin) {
-    return std::find_if(peers_.begin(), peers_.end(),
-                        [&](const Peer& peer) { return peer.origin == origin; });
-  };
-  record.table->clear(entry, now, [&](store::OriginId origin) { return instance(origin) != peers_.end(); });
+  record.table->clear(entry, now, [&](store::OriginId origin) { return owes(origin); });
   for (store::ContributionId id = record.table->first(entry); id != store::kNone;
        id = record.table->following(id)) {
-    const auto peer = instance(record.table->origin(id));
-    if (peer == peers_.end()) continue;
-    const bool reached = peer->link != nullptr && peer->link->clear_at_instance(record, entry, now);
+    const Peer* peer = instance(record.table->origin(id));
+    if (peer == nullptr) continue;
+    // An agent that is home to it tells it.
+    const bool reached = (peer->link != nullptr && peer->link->clear_at_instance(record, entry, now)) ||
+                         held_elsewhere(peer->origin, now);
     told.push_back({peer->setup.name, reached});
   }
   wake();

@@ -75,6 +75,7 @@ TableRecord& Registry::add(const TableDefinition& definition, std::size_t max_en
   record.replicated = replicated;
   record.table =
       std::make_unique<store::Table>(name, standing, merges, max_entries, shared_, now, replicated);
+  if (relaying_) record.relay = std::make_unique<Relay>(*record.table);
   if (replicated) {
     record.output = std::make_unique<Output>(*record.table, now);
     log::info("table {}: {}; it is replicated", name, describe(standing));

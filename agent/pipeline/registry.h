@@ -9,6 +9,7 @@
 
 #include "agent/base/result.h"
 #include "agent/pipeline/output.h"
+#include "agent/pipeline/relay.h"
 #include "agent/pipeline/rules.h"
 #include "agent/store/table.h"
 
@@ -18,6 +19,7 @@ namespace stickmesh::pipeline {
 struct TableRecord {
   std::unique_ptr<store::Table> table;
   std::unique_ptr<Output> output;  ///< null when no rule publishes it
+  std::unique_ptr<Relay> relay;    ///< null without other agents
   bool replicated = false;         ///< the last change wins: every entry has one contribution, the agent's
   /// What each origin said the table is, whether it stands or not.
   std::map<store::OriginId, TableDefinition> definitions;
@@ -37,6 +39,9 @@ class Registry {
   const store::Origins& origins() const { return origins_; }
   const store::MemoryBudget& budget() const { return budget_; }
   const Rules& rules() const { return rules_; }
+
+  /// There are other agents to tell. To be called before there are tables.
+  void begin_relaying() { relaying_ = true; }
 
   /// A table of the config. |max_entries| 0: bounded by memory alone.
   TableRecord& declare(const TableDefinition& definition, std::size_t max_entries, TimePoint now);
@@ -85,6 +90,7 @@ class Registry {
   store::Shared shared_;
   std::map<std::string, TableRecord, std::less<>> tables_;
   std::uint64_t outputs_number_ = 0;
+  bool relaying_ = false;
 };
 
 }  // namespace stickmesh::pipeline

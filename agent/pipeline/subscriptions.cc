@@ -95,8 +95,29 @@ void Subscriptions::acknowledged(peers::TableId table, std::uint32_t update_id) 
   subscription.arrived = peer_->acknowledged[subscription.record->output->name()] = sequence;
 }
 
-void Subscriptions::start_over(Subscription& subscription) {
-  subscription.cursor = subscription.acknowledged = subscription.arrived = subscription.written = 0;
+void Subscriptions::follow(std::size_t steps) {
+  if (outputs_number_ != registry_.outputs_number()) subscribe();
+  for (Subscription& subscription : subscriptions_) {
+    const std::uint64_t last = subscription.record->output->feed().last();
+    subscription.cursor = subscription.acknowledged = subscription.arrived = subscription.written = last;
+    subscription.sent = std::max(subscription.sent, last);
+    if (steps == 0) continue;
+    subscription.followed.push_back(last);
+    if (subscription.followed.size() > steps) subscription.followed.pop_front();
+  }
+  barriers_.clear();
+}
+
+void Subscriptions::take_over() {
+  for (Subscription& subscription : subscriptions_) {
+    start_over(subscription, subscription.followed.empty() ? 0 : subscription.followed.front());
+    subscription.followed.clear();
+  }
+  took_over_ = true;
+}
+
+void Subscriptions::start_over(Subscription& subscription, std::uint64_t from) {
+  subscription.cursor = subscription.acknowledged = subscription.arrived = subscription.written = from;
   Output& output = *subscription.record->output;
   peer_->acknowledged.erase(output.name());
   subscription.used_until = subscription.sent;
@@ -219,6 +240,9 @@ void Subscriptions::shown(std::size_t index, const peers::Update& update, TimePo
 }
 
 void Subscriptions::lesson_complete(bool audit) {
+  const bool compared = std::all_of(subscriptions_.begin(), subscriptions_.end(),
+                                    [](const Subscription& had) { return had.taught || !had.shape; });
+  const bool took_over = compared ? std::exchange(took_over_, false) : took_over_;
   for (Subscription& subscription : subscriptions_) {
     if (!subscription.taught) continue;
     const std::size_t taught = *std::exchange(subscription.taught, std::nullopt);
@@ -226,6 +250,10 @@ void Subscriptions::lesson_complete(bool audit) {
     if (audit) subscription.created_then = subscription.created_asked;
     // Some may have expired meanwhile, or made place in a table that is just full. What it shows of a
     // replicated table is its own word, which is not counted here.
+    if (took_over && subscription.shown < taught) {
+      start_over(subscription);
+      continue;
+    }
     const bool lacks =
         !subscription.record->replicated && subscription.shown + kFewEntries < taught - taught / 20;
     const bool said = !subscription.shortage.empty();

@@ -31,6 +31,7 @@ struct Subscription {
   std::uint64_t used_until = 0;
   std::uint64_t everything_until = 0;  ///< up to here also what the instance itself wrote
   std::uint64_t lesson_end = 0;        ///< where the lesson that we give ends
+  std::deque<std::uint64_t> followed;  ///< places at which the feed stood lately, oldest first
   /// What a lesson of the instance says of its own table of ours: entries that it must have and that it has
   /// shown; nothing while some are on their way.
   std::optional<std::size_t> taught;
@@ -69,6 +70,16 @@ class Subscriptions {
   /// The instance has a table by that name of an output. Returns the subscription, if there is an input.
   std::optional<std::size_t> announced(const TableDefinition& definition);
   void acknowledged(peers::TableId table, std::uint32_t update_id);
+
+  /// Another agent sends: what there is counts as sent by it. Its last |steps| places are remembered, one
+  /// more when that is not 0.
+  void follow(std::size_t steps);
+  /// That agent has stopped: goes on from the oldest place that is remembered.
+  void take_over();
+  /// The next lesson is compared entry by entry, and all is sent again where some are missing.
+  void compare_all() { took_over_ = true; }
+  /// Whether that lesson is still to come: something was under way when the last one was asked for.
+  bool compares() const { return took_over_; }
 
   /// Everything again, from the first entry on: the beginning of a lesson.
   void rewind();
@@ -121,7 +132,7 @@ class Subscriptions {
   void subscribe();
   void shape(Subscription& subscription);
   static void release_shape(Subscription& subscription);
-  void start_over(Subscription& subscription);
+  void start_over(Subscription& subscription, std::uint64_t from = 0);
   const Subscription* find(const TableRecord& record) const;
   static bool has_another(const Subscription& subscription, store::EntryId entry, const peers::Update& update,
                           TimePoint now);
@@ -137,6 +148,7 @@ class Subscriptions {
   Complain complain_;
   Peer* peer_ = nullptr;
   bool resume_ = false;
+  bool took_over_ = false;  ///< the lesson that comes shows what the other agent had sent
   std::map<std::string, TableDefinition> awaited_;  ///< announced, but nobody has defined the input yet
   std::uint64_t outputs_number_ = 0;
   std::vector<Subscription> subscriptions_;

@@ -190,7 +190,8 @@ class Decoder {
     Writer writer(again);
     if (decoded) peers::encode_definition(decoded->id, decoded->definition, writer);
     // What differs is a type that we do not know, or was not written by an agent.
-    if (decoded && std::equal(again.begin(), again.end(), message.begin(), message.end()))
+    if (decoded && !decoded->definition.versioned &&
+        std::equal(again.begin(), again.end(), message.begin(), message.end()))
       return decoded->definition;
     objects_.fail("the definition of a table that this version cannot have");
     return {};

@@ -124,7 +124,9 @@ void Encoder::write_header() {
   Pack pack(out_);
   pack.map(2).text("agent").text(hub_.setup().agent_name).text("written").number(milliseconds(written));
   // Also those without contributions: their generations go on.
-  for (const pipeline::Peer& peer : hub_.peers()) number_of(peer.origin);
+  for (const pipeline::Peer& peer : hub_.peers()) {
+    if (peer.setup.kind == pipeline::PeerKind::kHaproxy) number_of(peer.origin);
+  }
 }
 
 void Encoder::write_section(const pipeline::TableRecord& record) {

@@ -37,6 +37,8 @@ void Restoration::origin(const OriginRecord& origin) {
   }
   // The same process goes on with its session. One whose lesson was not over may still be taught by another.
   peer->pid = origin.pid;
+  peer->generation = origins[id].generation;
+  peer->process = origins[id].process = origin.pid;
   peer->complete = origin.complete;
   peer->succeeds = origin.pid != 0 && !origin.complete;
 }

@@ -16,9 +16,12 @@ inline constexpr OriginId kNobody = 0xffff;
 /// Who counted a value: an instance, or an incarnation of an agent.
 struct Origin {
   std::string name;
-  std::uint32_t generation = 0;  ///< of the counters that it sends now
-  bool present = false;          ///< false once it has been away for `away-after`
-  bool known = true;             ///< false once nobody of that name is expected any more
+  std::uint32_t generation = 0;  ///< the highest that is known of it
+  /// The process whose generation that is; 0 when nobody has said. Above 32 bits: one of which the pid is not
+  /// known.
+  std::uint64_t process = 0;
+  bool present = false;  ///< false once it has been away for `away-after`
+  bool known = true;     ///< false once nobody of that name is expected any more
   std::size_t contributions = 0;
 };
 
@@ -50,6 +53,8 @@ class Origins {
   const Origin& operator[](OriginId id) const { return origins_[id]; }
   std::size_t size() const { return origins_.size(); }
   std::size_t limit() const { return limit_; }
+  /// How often an id has become another origin's.
+  std::uint32_t reuses() const { return reuses_; }
 
  private:
   std::optional<OriginId> free_id() {
@@ -60,12 +65,14 @@ class Origins {
     for (std::size_t id = 0; id < origins_.size(); ++id) {
       if (origins_[id].known || origins_[id].contributions != 0) continue;
       ids_.erase(origins_[id].name);
+      ++reuses_;
       return static_cast<OriginId>(id);
     }
     return std::nullopt;
   }
 
   std::size_t limit_;
+  std::uint32_t reuses_ = 0;
   std::vector<Origin> origins_;
   std::map<std::string, OriginId, std::less<>> ids_;
 };

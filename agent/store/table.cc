@@ -132,6 +132,7 @@ void Table::redefine(const TableDefinition& definition, TimePoint now) {
   contributions_ = Slab(contribution_size(), shared_->budget);
   sums_ = Slab(sums_size(), shared_->budget);
   changed_.clear();
+  heard_.clear();
   stored_types_.clear();
   ++redefinitions_;
   make_rows(now);
@@ -292,10 +293,17 @@ Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
   if (!fresh && !repeats) set_expiry(id, expires);
   if (!kept) contribution.generation = change.version.generation;
   contribution.update_id = change.version.update_id;
-  contribution.flags = 0;
+  contribution.flags &= kHeard;
+  if (!kept) hear(id);
   mark_moved(contribution.entry, fresh || differs);
   if (kept) return Applied::kKept;
   return fresh || differs ? Applied::kChanged : Applied::kRefreshed;
+}
+
+void Table::hear(ContributionId id) {
+  if (!track_heard_ || (head(id).flags & kHeard) != 0) return;
+  head(id).flags |= kHeard;
+  heard_.push_back(id);
 }
 
 void Table::mark_moved(EntryId entry, bool differs) {
@@ -338,6 +346,7 @@ void Table::remove_contribution(ContributionId gone) {
   while (*link != gone) link = &head(*link).next;
   *link = head(gone).next;
   wheel_->remove(gone);
+  head(gone).entry = kNone;
   contributions_.give_back(gone);
   mark_changed(entry);
 }

@@ -180,6 +180,14 @@ class Table {
     for (ContributionId id = first(entry); id != kNone; id = following(id)) zero(id, now, owes(origin(id)));
     mark_changed(entry);
   }
+  /// The same of one contribution.
+  void clear_contribution(ContributionId contribution, TimePoint now, bool owed) {
+    zero(contribution, now, owed);
+    mark_changed(entry(contribution));
+  }
+  bool cleared_contribution(ContributionId contribution) const {
+    return (head(contribution).flags & kClearedFlag) != 0;
+  }
   /// Whether nothing was said of the entry since it was cleared.
   bool cleared(EntryId entry) const;
   /// Whether |contribution|'s origin still has to be told that its key was cleared.
@@ -209,6 +217,10 @@ class Table {
 
   /// Whether |entry| is a row in use: ids that were kept since an earlier call need asking.
   bool uses(EntryId entry) const { return entry < entries_.end() && entry_head(entry).used; }
+  /// The same of a contribution.
+  bool holds(ContributionId contribution) const {
+    return contribution < contributions_.end() && head(contribution).entry != kNone;
+  }
   Bytes key(EntryId entry) const;
   ContributionId first(EntryId entry) const { return entry_head(entry).first; }
   ContributionId following(ContributionId contribution) const { return head(contribution).next; }
@@ -259,6 +271,21 @@ class Table {
     changed_.clear();
   }
   void mark_changed(EntryId entry);
+  /// Whether contributions are remembered of which their own origin, or an operator, has said something. Off
+  /// until there is another agent to tell.
+  void track_heard(bool on) { track_heard_ = on; }
+  bool has_heard() const { return !heard_.empty(); }
+  /// Calls |tell|(contribution) once for each of them since the last time.
+  template <typename Tell>
+  void take_heard(Tell&& tell) {
+    // One that has gone may be in the list, and its id in it twice when it was used again.
+    for (const ContributionId id : heard_) {
+      if (!holds(id) || (head(id).flags & kHeard) == 0) continue;
+      head(id).flags &= ~kHeard;
+      tell(id);
+    }
+    heard_.clear();
+  }
   /// For a walk in an order of its own, at position |at| of |size|: has the processor fetch the rows of the
   /// entries |entry_at|(position) that come next, since each is several dependent reads of memory away.
   template <typename EntryAt>
@@ -308,6 +335,7 @@ class Table {
   static constexpr std::uint32_t kClearedFlag = 1;  ///< all values are 0 because an operator said so
   static constexpr std::uint32_t kOwed = 2;         ///< the origin does not know it yet
   static constexpr std::uint32_t kAdopted = 4;      ///< as another holder told it
+  static constexpr std::uint32_t kHeard = 8;        ///< it is in |heard_|
 
   Entry& entry_head(EntryId entry) { return *reinterpret_cast<Entry*>(entries_.row(entry)); }
   const Entry& entry_head(EntryId entry) const {
@@ -358,6 +386,7 @@ class Table {
                          std::uint64_t number);
   bool write_copy(ContributionId contribution, const Plan& plan, const Copy& copy, TimePoint now);
   void owe(ContributionId contribution);
+  void hear(ContributionId contribution);
   /// What follows any update of a contribution: its total may have to be published again.
   void mark_moved(EntryId entry, bool differs);
   void move_sum(EntryId entry, const Column& column, std::uint32_t element, std::uint64_t before,
@@ -387,6 +416,8 @@ class Table {
   std::uint32_t redefinitions_ = 0;
   std::vector<EntryId> changed_;
   bool track_changes_ = false;
+  std::vector<ContributionId> heard_;
+  bool track_heard_ = false;
   TableCounters counters_;
   std::function<void(EntryId)> on_removed_;
 };

@@ -118,7 +118,8 @@ void Table::zero(ContributionId id, TimePoint now, bool owed) {
     }
   }
   settle(id);
-  head(id).flags = kClearedFlag;
+  head(id).flags = kClearedFlag | (head(id).flags & kHeard);
+  hear(id);
   if (owed) owe(id);
   set_expiry(id, now + (definition_.expire.count() == 0 ? kUnlimitedLife : definition_.expire));
 }

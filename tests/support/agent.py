@@ -41,10 +41,11 @@ class PeerConfig:
     name: str
     port: int | None = None
     host: str = "127.0.0.1"
+    kind: str = "haproxy"
 
     def toml(self) -> str:
         address = "" if self.port is None else f'address = "{self.host}:{self.port}"\n'
-        return f'\n[[peer]]\nname = "{self.name}"\n{address}'
+        return f'\n[[peer]]\nname = "{self.name}"\nkind = "{self.kind}"\n{address}'
 
 
 @dataclasses.dataclass

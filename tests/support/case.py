@@ -80,10 +80,11 @@ class MeshTest(HaproxyTest):
         self.layouts: dict[str, Layout] = {}
         self.instances: dict[str, HAProxy] = {}
 
-    def start_agent(self, config: AgentConfig, port: int | None = None) -> Agent:
-        daemon = Agent(self.directory, config, port)
+    def start_agent(self, config: AgentConfig, port: int | None = None, directory: Path | None = None) -> Agent:
+        """Each of several agents needs a |directory| of its own."""
+        daemon = Agent(directory or self.directory, config, port)
         self.addCleanup(self._end_agent, daemon)
-        self._sources.append(("stickmeshd", daemon.log))
+        self._sources.append((f"stickmeshd {config.name}", daemon.log))
         return daemon.start()
 
     def _end_agent(self, daemon: Agent) -> None:

@@ -27,6 +27,7 @@ struct Update {
   /// kServerKeyNone, kServerKeySet and kServerKeyUnchanged.
   std::span<const std::uint64_t> cells;
   std::string_view server_key;  ///< where its cell is kServerKeySet
+  VersionField version;         ///< of `versioned` tables
 };
 
 /// Hears what a session decodes; implemented by the pipeline. Calls come from within

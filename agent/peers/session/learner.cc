@@ -49,6 +49,8 @@ Result<std::size_t> Learner::bind(Bytes body) {
   table.server_key_cell = server_key_cell(table.definition);
   table.cell_count = cell_count(table.definition);
   cells_.resize(std::max(cells_.size(), table.cell_count));
+  table.change_count = table.definition.versioned ? change_count(table.definition) : 0;
+  changes_.resize(std::max(changes_.size(), table.change_count));
   return index;
 }
 
@@ -81,7 +83,8 @@ Result<void> Learner::update(TableType type, Bytes body, TimePoint now) {
     return {};
   }
   const std::span<std::uint64_t> cells = std::span(cells_).first(table.cell_count);
-  const Result<EntryUpdate> decoded = decode_update(type, body, table.definition, cells);
+  const Result<EntryUpdate> decoded =
+      decode_update(type, body, table.definition, cells, std::span(changes_).first(table.change_count));
   if (!decoded) return tl::unexpected(decoded.error());
   ++traffic_.updates_in;
   table.last_id = decoded->has_id ? decoded->id : table.last_id + 1;
@@ -94,6 +97,7 @@ Result<void> Learner::update(TableType type, Bytes body, TimePoint now) {
   update.key = decoded->key;
   update.cells = cells;
   update.server_key = resolve_server_key(table, decoded->server_key);
+  update.version = decoded->version;
   if (!update.lesson) {
     table.live_id = table.last_id;
     if (!table.ack_due) acks_due_.push_back(index);

@@ -22,6 +22,7 @@ class Learner {
   Learner(Handler& handler, Traffic& traffic, std::size_t max_tables)
       : handler_(handler), traffic_(traffic), max_tables_(max_tables) {}
 
+  void set_max_tables(std::size_t max_tables) { max_tables_ = max_tables; }
   /// The other side speaks 2.0: its lessons are not told by their updates' being timed.
   void expect_untimed_lessons() { untimed_lessons_ = true; }
 
@@ -48,6 +49,7 @@ class Learner {
     std::vector<std::byte> wire;  ///< the definition's body, unless it has an unusual size
     TableDefinition definition;
     std::size_t cell_count = 0;
+    std::size_t change_count = 0;  ///< of `versioned` tables
     std::optional<std::size_t> server_key_cell;
     std::optional<std::uint32_t> handle;  ///< nothing: updates are skipped
     std::uint32_t last_id = 0;            ///< what implicit numbers count from
@@ -75,6 +77,7 @@ class Learner {
   std::vector<std::size_t> acks_due_;
   Dictionary dictionary_;
   std::vector<std::uint64_t> cells_;
+  std::vector<std::uint64_t> changes_;
 };
 
 }  // namespace stickmesh::peers

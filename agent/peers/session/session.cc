@@ -182,8 +182,17 @@ void PeerSession::select(TableId table, const TableDefinition& definition) {
   impl_->selected_definition = definition;
   append([&](Impl& session) {
     Writer writer = session.output.writer();
+    if (definition.versioned) {
+      const auto [known, fresh] = session.versioned.try_emplace(table);
+      if (!fresh && known->second == definition) return encode_switch(table, writer);
+      known->second = definition;
+    }
     encode_definition(table, definition, writer);
   });
+}
+
+void PeerSession::set_max_tables(std::size_t max_tables) {
+  impl_->learner.set_max_tables(max_tables);
 }
 
 void PeerSession::append_update(Bytes message) {

@@ -75,8 +75,11 @@ class PeerSession final : public Session {
   /// Answers a request for a lesson: FINISHED when |complete|, else PARTIAL. Does nothing when none is
   /// unanswered.
   void finish_lesson(bool complete, TimePoint now);
+  /// How many tables the other side may define from now on: agents have one for each origin of a table.
+  void set_max_tables(std::size_t max_tables);
   /// Makes |table| the one that updates are about; sends its definition unless it is the selected one
-  /// already.
+  /// already. A `versioned` table's definition is sent once and then only switched to, which agents do all
+  /// the time.
   void select(TableId table, const TableDefinition& definition);
   /// Appends one whole message made by `UpdateEncoder`; one above `kMaxSentMessage` is counted and left out.
   void append_update(Bytes message);

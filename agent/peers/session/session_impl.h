@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 
@@ -42,9 +43,10 @@ struct PeerSession::Impl {
 
   TableId selected = 0;  ///< table that our updates are about, as |selected_definition| told the other side
   TableDefinition selected_definition;
-  bool lesson_asked = false;     ///< the other side waits for FINISHED or PARTIAL
-  bool confirm_awaited = false;  ///< we have sent one
-  bool inside = false;           ///< in a call of the connection, which looks at the output after it
+  std::map<TableId, TableDefinition> versioned;  ///< those that the other side knows
+  bool lesson_asked = false;                     ///< the other side waits for FINISHED or PARTIAL
+  bool confirm_awaited = false;                  ///< we have sent one
+  bool inside = false;  ///< in a call of the connection, which looks at the output after it
 
  private:
   Result<void> take_hello(std::size_t& taken, TimePoint now);

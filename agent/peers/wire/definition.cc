@@ -72,6 +72,7 @@ void encode_body(TableId id, const TableDefinition& definition, Writer& out) {
   out.varint(definition.key_size);
   std::uint64_t types = 0;
   for (const StoredType& stored : definition.types) types |= 1ULL << static_cast<unsigned>(stored.type);
+  if (definition.versioned) types |= 1ULL << kVersionBit;
   out.varint(types);
   out.varint(static_cast<std::uint64_t>(definition.expire.count()));
   for (const StoredType& stored : definition.types) {
@@ -117,6 +118,7 @@ Result<DefinedTable> decode_definition(Bytes body) {
   table.definition.key_type = static_cast<KeyType>(key_type);
   table.definition.key_size = static_cast<std::uint32_t>(key_size);
   table.definition.expire = Duration(expire);
+  table.definition.versioned = (types >> kVersionBit & 1U) != 0;
   for (std::size_t bit = 0; bit < kDataTypeCount; ++bit) {
     if ((types >> bit & 1U) == 0) continue;
     StoredType stored{static_cast<DataType>(bit)};

@@ -14,6 +14,8 @@ using TableId = std::uint32_t;
 
 inline constexpr std::size_t kMaxTableName = 512;
 inline constexpr std::uint32_t kMaxKeySize = 16384;
+/// The bit of a data type that only agents know, far above HAProxy's: `VersionField`.
+inline constexpr unsigned kVersionBit = 48;
 /// HAProxy's times are signed 32-bit milliseconds.
 inline constexpr std::uint32_t kMaxTime = 0x7fffffff;
 

@@ -51,11 +51,29 @@ ServerKeyField read_server_key(Reader& reader) {
   return key;
 }
 
+VersionField read_version(Reader& reader, std::span<std::uint64_t> changes) {
+  VersionField version;
+  version.generation = static_cast<std::uint32_t>(reader.varint_up_to(kMax32));
+  version.update_id = static_cast<std::uint32_t>(reader.varint_up_to(kMax32));
+  version.cleared = (reader.varint() & 1U) != 0;
+  for (std::uint64_t& change : changes) change = reader.varint();
+  version.changes = changes;
+  return version;
+}
+
 }  // namespace
 
 std::size_t cell_count(const TableDefinition& definition) {
   std::size_t count = 0;
   for (const StoredType& stored : definition.types) count += cells_of(stored);
+  return count;
+}
+
+std::size_t change_count(const TableDefinition& definition) {
+  std::size_t count = 0;
+  for (const StoredType& stored : definition.types) {
+    if (traits(stored.type).kind != ValueKind::kRate) count += stored.elements;
+  }
   return count;
 }
 
@@ -69,7 +87,7 @@ std::optional<std::size_t> server_key_cell(const TableDefinition& definition) {
 }
 
 Result<EntryUpdate> decode_update(TableType type, Bytes body, const TableDefinition& definition,
-                                  std::span<std::uint64_t> cells) {
+                                  std::span<std::uint64_t> cells, std::span<std::uint64_t> changes) {
   Reader reader(body);
   EntryUpdate update;
   update.has_id = type == TableType::kUpdate || type == TableType::kTimedUpdate;
@@ -110,6 +128,7 @@ Result<EntryUpdate> decode_update(TableType type, Bytes body, const TableDefinit
       }
     }
   }
+  if (definition.versioned) update.version = read_version(reader, changes);
   if (!reader.ok()) return refuse(reader.failure(), "update of table " + definition.name);
   return update;
 }
@@ -143,6 +162,13 @@ void UpdateEncoder::server_key(std::string_view name) {
   writer_.varint(kSlot);
   writer_.varint(name.size());
   writer_.bytes(as_bytes(name));
+}
+
+void UpdateEncoder::version(const VersionField& version) {
+  writer_.varint(version.generation);
+  writer_.varint(version.update_id);
+  writer_.varint(version.cleared ? 1 : 0);
+  for (const std::uint64_t change : version.changes) writer_.varint(change);
 }
 
 Bytes UpdateEncoder::finish() {

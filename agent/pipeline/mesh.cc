@@ -1,0 +1,206 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "agent/base/log.h"
+#include "agent/pipeline/hub.h"
+#include "agent/pipeline/mesh_link.h"
+#include "agent/pipeline/peer_link.h"
+
+namespace stickmesh::pipeline {
+
+namespace {
+
+// What an agent holds that was heard of within this time is as good as what is heard here.
+constexpr Duration kPresentElsewhere{2000};
+// Less than a mark's life, so that another agent takes over before the last mark has run out.
+constexpr Duration kPublishes{1200};
+
+/// Of which the pid is not known: two such may be one.
+bool unnamed(std::uint64_t process) {
+  return process >> 32U != 0;
+}
+
+}  // namespace
+
+Peer* Hub::instance(store::OriginId origin) const {
+  return origin < instances_.size() ? instances_[origin] : nullptr;
+}
+
+void Hub::release_origins() {
+  store::Origins& origins = registry_.origins();
+  for (store::OriginId id = 0; id < origins.size(); ++id) {
+    origins[id].known =
+        id == own_origin_ || instance(id) != nullptr ||
+        std::any_of(fellows_.begin(), fellows_.end(), [&](const MeshLink* link) { return link->names(id); });
+    if (!origins[id].known) set_present(id, false);
+  }
+}
+
+void Hub::spare_incarnation(std::string_view origin) {
+  const store::Origin& own = registry_.origins()[own_origin_];
+  if (origin != own.name || own.contributions != 0 || own_update_id_ != 0) return;
+  // We have started again within the second.
+  if (renew_incarnation()) release_origins();
+}
+
+std::optional<store::OriginId> Hub::instance_elsewhere(std::string_view name, bool home, TimePoint now) {
+  store::Origins& origins = registry_.origins();
+  const auto id = origins.intern(name);
+  if (!id || !home || name == setup_.agent_name) return id;
+  Peer* peer = instance(*id);
+  if (peer == nullptr && setup_.accept_unknown && !is_incarnation(name)) {
+    peer = add_peer({std::string(name), PeerKind::kHaproxy, {}, {}, 0}, /*configured=*/false);
+    if (peer != nullptr) peer->last_seen = now;
+  }
+  return id;
+}
+
+void Hub::learn_generation(store::OriginId id, std::uint32_t generation, std::uint64_t process) {
+  store::Origin& origin = registry_.origins()[id];
+  if (generation < origin.generation || generation == 0) return;
+  const Peer* peer = instance(id);
+  const bool home = peer != nullptr && peer->link != nullptr;
+  if (generation > origin.generation) {
+    origin.generation = generation;
+    origin.process = process;
+  } else if (process != 0 && (origin.process == 0 || (home && process != peer->process))) {
+    // Two homes have given one number; whoever is home has to know, to choose another.
+    origin.process = process;
+  }
+}
+
+bool Hub::held_elsewhere(store::OriginId origin, TimePoint now) const {
+  return std::any_of(fellows_.begin(), fellows_.end(), [&](const MeshLink* link) {
+    const OriginRow* row = link->row(origin);
+    return row != nullptr && row->home && link->fresh(now, kPresentElsewhere);
+  });
+}
+
+bool Hub::synchronised_elsewhere(store::OriginId origin, TimePoint now) const {
+  return std::any_of(fellows_.begin(), fellows_.end(), [&](const MeshLink* link) {
+    const OriginRow* row = link->row(origin);
+    return row != nullptr && row->home && row->synchronised && link->fresh(now, kPresentElsewhere);
+  });
+}
+
+void Hub::set_present(store::OriginId origin, bool present) {
+  if (std::exchange(registry_.origins()[origin].present, present) == present) return;
+  for (auto& [name, record] : registry_.tables()) record.table->mark_present_sums(origin);
+  presence_changed_ = true;
+}
+
+void Hub::update_elsewhere(TimePoint now) {
+  if (fellows_.empty()) return;
+  const store::Origins& origins = registry_.origins();
+  for (store::OriginId id = 0; id < origins.size(); ++id) {
+    Peer* peer = instance(id);
+    if (id == own_origin_ || (peer != nullptr && peer->link != nullptr)) continue;
+    const bool held = held_elsewhere(id, now);
+    if (held && peer != nullptr) peer->last_seen = now;
+    // One that is expected here is away only after `away-after`.
+    if (held || peer == nullptr) set_present(id, held);
+  }
+}
+
+bool Hub::owes(store::OriginId origin) const {
+  return instance(origin) != nullptr;
+}
+
+std::uint64_t Hub::unnamed_process() {
+  return std::uint64_t{1} << 63U | random_();
+}
+
+void Hub::begin_process(Peer& peer, std::uint64_t process) {
+  store::Origin& origin = registry_.origins()[peer.origin];
+  // Another home has seen the same process.
+  const bool known = origin.process == process && origin.generation != 0;
+  set_generation(peer, known ? origin.generation : origin.generation + 1, process);
+}
+
+void Hub::begin_generation(Peer& peer, bool other_process) {
+  const std::uint32_t next = registry_.origins()[peer.origin].generation + 1;
+  set_generation(peer, next, other_process ? unnamed_process() : peer.process);
+}
+
+void Hub::set_generation(Peer& peer, std::uint32_t generation, std::uint64_t process) {
+  store::Origin& origin = registry_.origins()[peer.origin];
+  peer.generation = origin.generation = generation;
+  peer.process = origin.process = process;
+}
+
+void Hub::relabel(Peer& peer, std::uint32_t generation, std::uint64_t process, TimePoint now) {
+  log::info("peer {}: what it counts is of generation {} from now on, as another agent knows {}",
+            peer.setup.name, generation, registry_.origins()[peer.origin].generation);
+  set_generation(peer, generation, process);
+  peer.link->learn_again(now);
+}
+
+// DESIGN, "What must stay true" 2: the home takes the highest generation that is known plus one; two homes
+// that see the same process agree on the larger.
+void Hub::agree_on_generation(Peer& peer, TimePoint now) {
+  store::Origin& origin = registry_.origins()[peer.origin];
+  if (peer.link == nullptr || !peer.link->running() || peer.generation == 0) return;
+  if (origin.generation < peer.generation) {
+    origin.generation = peer.generation;
+    origin.process = peer.process;
+    return;
+  }
+  if (origin.generation == peer.generation && origin.process == peer.process) return;
+  const MeshLink* other = nullptr;
+  for (const MeshLink* link : fellows_) {
+    const OriginRow* row = link->row(peer.origin);
+    if (row != nullptr && row->home && row->generation == origin.generation &&
+        row->process == origin.process && link->fresh(now, kPresentElsewhere)) {
+      other = link;
+    }
+  }
+  const bool may_be_one = other != nullptr && (unnamed(origin.process) || unnamed(peer.process));
+  if (origin.process == peer.process || may_be_one) {
+    const std::uint64_t process = !unnamed(peer.process)     ? peer.process
+                                  : !unnamed(origin.process) ? origin.process
+                                                             : std::max(origin.process, peer.process);
+    if (origin.generation > peer.generation) return relabel(peer, origin.generation, process, now);
+    peer.process = process;
+    origin.process = process;
+    return;
+  }
+  // One that is gone has counted more under that number than we can know.
+  const bool tied = other != nullptr && origin.generation == peer.generation &&
+                    setup_.agent_name > other->peer().setup.name;
+  if (other == nullptr || tied) relabel(peer, origin.generation + 1, peer.process, now);
+}
+
+void Hub::update_learned(TimePoint now) {
+  if (learned_) return;
+  if (!started_) started_ = now;
+  std::size_t agents = 0;
+  for (const Peer& peer : peers_) agents += peer.setup.kind == PeerKind::kAgent ? 1U : 0U;
+  const auto taught =
+      std::count_if(fellows_.begin(), fellows_.end(), [](const MeshLink* link) { return link->taught_us(); });
+  learned_ = static_cast<std::size_t>(taught) == agents || now - *started_ >= setup_.learn_timeout;
+  if (learned_ && agents != 0) log::notice("learned from {} of {} other agents", taught, agents);
+}
+
+bool Hub::isolated(TimePoint now) const {
+  std::size_t agents = 0;
+  std::size_t here = 0;
+  for (const Peer& peer : peers_) agents += peer.setup.kind == PeerKind::kAgent ? 1U : 0U;
+  for (const MeshLink* link : fellows_) here += link->fresh(now, kPresentElsewhere) ? 1U : 0U;
+  if (here >= agents) return false;
+  const Attendance now_here = attendance(now);
+  return now_here.present < now_here.expected;
+}
+
+Hub::Publishing Hub::publishing(const Peer& peer, TimePoint now) const {
+  if (fellows_.empty() && learned_ && !isolated_) return Publishing::kHere;
+  for (const MeshLink* link : fellows_) {
+    const OriginRow* row = link->row(peer.origin);
+    const bool publishes =
+        row != nullptr && row->home && row->synchronised && link->learned() && link->fresh(now, kPublishes);
+    if (publishes && link->peer().setup.name < setup_.agent_name) return Publishing::kElsewhere;
+  }
+  return learned_ && !isolated_ ? Publishing::kHere : Publishing::kNowhere;
+}
+
+}  // namespace stickmesh::pipeline

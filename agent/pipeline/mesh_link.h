@@ -1,0 +1,140 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/pipeline/hub.h"
+#include "agent/pipeline/mesh_row.h"
+
+namespace stickmesh::pipeline {
+
+/// One session with another agent joined to the tables: contributions go both ways with their versions, and
+/// rows that say who is home to whom. Owned by the peer's link, which hands on what its session decodes.
+class MeshLink {
+ public:
+  MeshLink(Hub& hub, peers::PeerSession& session, Peer& peer);
+  ~MeshLink();
+  MeshLink(const MeshLink&) = delete;
+  MeshLink& operator=(const MeshLink&) = delete;
+
+  void established(TimePoint now);
+  std::optional<std::uint32_t> table_defined(const TableDefinition& definition, TimePoint now);
+  void updated(std::uint32_t handle, const peers::Update& update, TimePoint now);
+  void lesson_requested(TimePoint now);
+  void lesson_ended(bool complete, TimePoint now);
+  /// The session is over; to be called once, last.
+  void ended(TimePoint now);
+
+  /// Sends what the other agent has not got yet, until its buffer is full; later work of lessons.
+  void run(TimePoint now);
+  /// When `run` has to be called without any other cause.
+  std::optional<TimePoint> next_run() const;
+
+  const Peer& peer() const { return peer_; }
+  /// All that it had heard until |limit| ago is in our tables.
+  bool fresh(TimePoint now, Duration limit) const { return current_ && now - *current_ < limit; }
+  /// It has said something that only an agent says.
+  bool speaks() const { return agent_.number != 0; }
+  bool learned() const { return agent_.learned; }
+  /// What it has last said of an instance.
+  const OriginRow* row(store::OriginId origin) const {
+    return origin < rows_.size() && rows_[origin] ? &*rows_[origin] : nullptr;
+  }
+  /// It has nothing to teach us any more: it gave all that it has, or had itself not learned yet.
+  bool taught_us() const { return taught_ || (answered_ && speaks() && !agent_.learned); }
+  bool synchronised() const { return taught_; }
+  /// Whether it speaks of that origin in this session.
+  bool names(store::OriginId origin) const;
+  /// Contributions that wait.
+  std::uint64_t backlog() const;
+  std::size_t tables_in() const { return inputs_.size(); }
+  std::size_t tables_out() const { return next_table_ - kFirstTable; }
+
+ private:
+  static constexpr peers::TableId kRowTable = 1;
+  static constexpr peers::TableId kFirstTable = 2;
+
+  /// A contribution's table and origin, as the other agent tells it.
+  struct Input {
+    TableRecord* record = nullptr;
+    store::OriginId origin = store::kNobody;
+    TableDefinition definition;
+    store::Plan plan;  ///< empty while the definition does not fit the standing one
+    std::uint32_t layout_number = 0;
+    std::uint32_t redefinitions = 0;
+    bool its_own = false;  ///< an incarnation of that agent
+  };
+  struct Outgoing {
+    peers::TableId number = 0;
+    std::uint32_t types = 0;
+    std::uint32_t layout_number = 0;
+    TableDefinition definition;
+  };
+  /// How far one of our tables has been told.
+  struct Sending {
+    TableRecord* record = nullptr;
+    std::uint64_t cursor = 0;
+    std::vector<Outgoing> origins;  ///< by origin
+  };
+
+  void ask(TimePoint now);
+  void take_row(const peers::Update& update, TimePoint now);
+  Result<void> take_agent_row(const std::string& name, const AgentRow& row);
+  void compare_totals(store::OriginId origin, TimePoint now);
+  void take_origin_row(const std::string& name, const OriginRow& row, TimePoint now);
+  void fit(Input& input, TimePoint now);
+  bool may_say(const Input& input, const peers::Update& update) const;
+  void adopt(Input& input, const peers::Update& update, TimePoint now);
+  /// Another agent let the key count from 0 again, and the instance is ours to tell.
+  bool clear_here(const Input& input, store::EntryId entry, const peers::Update& update, TimePoint now);
+  void refuse_it(std::string detail);
+
+  void send_rows();
+  void send_agent_row(TimePoint now);
+  void send_row(std::string_view key, const MeshCells& cells);
+  OriginRow row_of(const Peer* home, store::OriginId origin) const;
+  bool send_lesson(TimePoint now);
+  bool send_changes(TimePoint now);
+  bool send_changes(Sending& sending, TimePoint now);
+  void send(Sending& sending, store::ContributionId contribution, std::uint64_t sequence, TimePoint now);
+  void find_tables();
+
+  Hub& hub_;
+  peers::PeerSession& session_;
+  Peer& peer_;
+
+  std::vector<Input> inputs_;
+  std::optional<std::uint32_t> row_handle_;
+  AgentRow agent_;
+  std::vector<std::optional<OriginRow>> rows_;  ///< by origin
+  std::set<store::OriginId> had_home_;          ///< instances that it was home to in this session
+  std::deque<std::pair<std::uint32_t, TimePoint>> numbers_;  ///< of our rows that were not returned yet
+  std::optional<TimePoint> current_;
+  bool taught_ = false;
+  bool answered_ = false;  ///< it has ended a lesson, completely or not
+  std::optional<TimePoint> ask_again_;
+  bool blocked_ = false;  ///< the buffer was full at the last `run`
+
+  std::vector<Sending> sending_;
+  std::size_t tables_known_ = 0;
+  std::uint32_t reuses_ = 0;  ///< of origins' ids, when what is kept by them was made
+  peers::TableId next_table_ = kFirstTable;
+  std::vector<std::optional<OriginRow>> told_;  ///< by origin
+  std::uint32_t row_id_ = 0;
+  std::uint32_t number_ = 0;
+  TimePoint next_row_{};
+  peers::UpdateEncoder encoder_;
+
+  bool lesson_asked_ = false;
+  bool in_lesson_ = false;
+  std::size_t lesson_table_ = 0;
+  store::EntryId lesson_entry_ = 0;
+};
+
+}  // namespace stickmesh::pipeline

@@ -1,0 +1,51 @@
+#include "agent/pipeline/mesh_row.h"
+
+namespace stickmesh::pipeline {
+
+namespace {
+
+constexpr std::uint64_t kOfAgent = 1;
+constexpr std::uint64_t kLearned = 2;
+constexpr std::uint64_t kOfOrigin = 4;
+constexpr std::uint64_t kHome = 8;
+constexpr std::uint64_t kSynchronised = 16;
+constexpr std::uint64_t kPublishes = 32;
+
+bool has(std::uint64_t flags, std::uint64_t flag) {
+  return (flags & flag) != 0;
+}
+
+}  // namespace
+
+TableDefinition mesh_definition() {
+  TableDefinition definition;
+  definition.name = kMeshTable;
+  definition.key_type = KeyType::kString;
+  definition.key_size = 256;
+  definition.types = {{DataType::kGpt, static_cast<std::uint32_t>(MeshCells{}.size()), {}}};
+  return definition;
+}
+
+MeshCells encode_row(const AgentRow& row) {
+  return {kOfAgent | (row.learned ? kLearned : 0), row.number, row.echo, 0};
+}
+
+MeshCells encode_row(const OriginRow& row) {
+  const std::uint64_t flags = kOfOrigin | (row.home ? kHome : 0) | (row.synchronised ? kSynchronised : 0) |
+                              (row.publishes ? kPublishes : 0);
+  return {flags, row.generation, row.process & 0xffffffff, row.process >> 32U};
+}
+
+std::optional<AgentRow> decode_agent_row(std::span<const std::uint64_t> cells) {
+  if (cells.size() != MeshCells{}.size() || !has(cells[0], kOfAgent)) return std::nullopt;
+  return AgentRow{has(cells[0], kLearned), static_cast<std::uint32_t>(cells[1]),
+                  static_cast<std::uint32_t>(cells[2])};
+}
+
+std::optional<OriginRow> decode_origin_row(std::span<const std::uint64_t> cells) {
+  if (cells.size() != MeshCells{}.size() || !has(cells[0], kOfOrigin)) return std::nullopt;
+  return OriginRow{has(cells[0], kHome), has(cells[0], kSynchronised), has(cells[0], kPublishes),
+                   static_cast<std::uint32_t>(cells[1]), cells[3] << 32U | cells[2]};
+}
+
+}  // namespace stickmesh::pipeline

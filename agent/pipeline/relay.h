@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "agent/peers/wire/entry_update.h"
+#include "agent/store/change_feed.h"
+#include "agent/store/table.h"
+
+namespace stickmesh::pipeline {
+
+/// What this agent itself has heard of one table, in order, for the other agents: each of them is a cursor
+/// into it, and only the newest state of a contribution waits. Owned by the registry, beside the table.
+class Relay {
+ public:
+  explicit Relay(store::Table& table);
+
+  /// Gives every contribution that was heard since the last call its place in the feed.
+  void publish();
+  const store::ChangeFeed& feed() const { return feed_; }
+  /// Whether the contribution at |place| is still there, and was not heard again since.
+  bool newest(const store::ChangeFeed::Place& place) const {
+    return place.entry < sequences_.size() && sequences_[place.entry] == place.sequence &&
+           table_->holds(place.entry);
+  }
+
+  /// The update of |contribution| under |update_id|, for a definition made by `announced`; always timed.
+  /// Valid until the next call.
+  Bytes encode(store::ContributionId contribution, std::uint32_t update_id, TimePoint now);
+  /// The table as agents tell it to each other: TABLE@ORIGIN, with the types that |origin| stores.
+  TableDefinition announced(store::OriginId origin) const;
+
+  std::size_t memory() const { return feed_.memory() + sequences_.capacity() * sizeof(std::uint64_t); }
+
+ private:
+  store::Table* table_;
+  store::ChangeFeed feed_;
+  std::vector<std::uint64_t> sequences_;  ///< by contribution
+  std::uint32_t redefinitions_;
+  store::CopyBuffer buffer_;
+  peers::UpdateEncoder encoder_;
+};
+
+/// Splits TABLE@ORIGIN; the origin is empty when |name| has none. HAProxy allows no '@' in a table's name.
+struct RelayedName {
+  std::string_view table;
+  std::string_view origin;
+};
+RelayedName split_relayed(std::string_view name);
+/// Whether |origin| is an agent's own, "agent-1#1700000000": such have one generation and no session.
+bool is_incarnation(std::string_view origin);
+
+}  // namespace stickmesh::pipeline

@@ -1,0 +1,186 @@
+"""Several agents: what is counted at any instance adds up at all of them, whichever agent lags, dies or returns."""
+from __future__ import annotations
+
+from support import http_client, wait
+from support.agent import Agent, AgentConfig, PeerConfig
+from support.case import MeshTest
+from support.haproxy import HAProxy
+from support.ports import free_port
+
+NAMES = ["agent-a", "agent-b"]
+
+
+class AgentsTest(MeshTest):
+    seconds = 120
+
+    def start_agents(self, *instances: str) -> list[Agent]:
+        """Two agents that dial each other, with a relay in the way of the one that a test wants to cut."""
+        ports = [free_port(), free_port()]
+        self.links = [self.relay(port) for port in ports]
+        self.agents = []
+        for index, name in enumerate(NAMES):
+            peers = [PeerConfig(instance) for instance in instances]
+            other = 1 - index
+            peers.append(PeerConfig(NAMES[other], self.links[other].port, kind="agent"))
+            directory = self.directory / name
+            directory.mkdir()
+            self.agents.append(self.start_agent(AgentConfig(peers=peers, name=name), ports[index], directory))
+        for index, daemon in enumerate(self.agents):
+            self.wait_agents(daemon, NAMES[1 - index])
+        return self.agents
+
+    def wait_agents(self, daemon: Agent, other: str, state: str = "synchronised") -> None:
+        wait.until(lambda: daemon.peers()[other]["state"], lambda found: found == state, timeout=30,
+                   what=f"{other} is {state} at {daemon.config.name}")
+
+    def one_each(self) -> list[Agent]:
+        """lb1 is at home at agent-a, lb2 at agent-b."""
+        agents = self.start_agents("lb1", "lb2")
+        for name, daemon in zip(["lb1", "lb2"], agents):
+            self.add_instance(name, daemon.port, agent_name=daemon.config.name, status=True)
+        self.wait_sessions("lb1", "lb2")
+        return agents
+
+    def both_at_both(self) -> list[Agent]:
+        agents = self.start_agents("lb1", "lb2")
+        for name in ["lb1", "lb2"]:
+            self.add_instance(name, agents[0].port, agent_name=NAMES[0], status=True,
+                              extra_peers=f"    server {NAMES[1]} 127.0.0.1:{agents[1].port}")
+        self.wait_sessions("lb1", "lb2")
+        for daemon in agents:
+            for name in ["lb1", "lb2"]:
+                self.wait_synchronised(daemon, name)
+        return agents
+
+    def send(self, name: str, key: str, times: int) -> None:
+        self.assertEqual(http_client.send(self.layouts[name].http_port, key, times), [200] * times)
+
+    def mark(self, instance: HAProxy) -> tuple[int, int]:
+        """Origins present and expected, (0, 0) without a mark."""
+        row = instance.table("mesh/stickmesh").get("http.total", {})
+        return int(row.get("gpc0", 0)), int(row.get("gpc1", 0))
+
+    def wait_mark(self, name: str, present: int, expected: int = 2) -> None:
+        wait.until(lambda: self.mark(self.instances[name]), lambda found: found == (present, expected), timeout=30,
+                   what=f"the mark at {name} speaks of {present} of {expected}")
+
+    def test_what_instances_of_two_agents_count_adds_up(self) -> None:
+        agents = self.one_each()
+        self.send("lb1", "joe", 3)
+        self.send("lb2", "joe", 4)
+        self.wait_total("joe", "http_req_cnt", 7)
+        for daemon in agents:
+            self.assertEqual(daemon.value("http.total", "joe", "http_req_cnt"), 7)
+        self.wait_mark("lb1", 2)
+        self.wait_mark("lb2", 2)
+
+    def test_an_instance_of_both_agents_is_counted_once(self) -> None:
+        agents = self.both_at_both()
+        self.send("lb1", "joe", 5)
+        self.send("lb2", "joe", 6)
+        self.wait_total("joe", "http_req_cnt", 11)
+        for daemon in agents:
+            self.assertEqual(daemon.value("http.total", "joe", "http_req_cnt"), 11)
+
+    def test_the_other_agent_takes_over_when_one_is_killed(self) -> None:
+        agents = self.both_at_both()
+        self.send("lb1", "joe", 5)
+        self.wait_total("joe", "http_req_cnt", 5)
+        self.wait_mark("lb2", 2)
+        agents[0].kill()
+        self.send("lb2", "joe", 6)
+        self.wait_total("joe", "http_req_cnt", 11)
+        self.wait_mark("lb1", 2)
+        agents[0].start()
+        self.wait_agents(agents[0], NAMES[1])
+        self.send("lb1", "joe", 1)
+        self.wait_total("joe", "http_req_cnt", 12, timeout=30)
+        wait.until(lambda: agents[0].value("http.total", "joe", "http_req_cnt"), lambda value: value == 12, timeout=30,
+                   what="the agent that returned has the total")
+
+    def test_a_frozen_agent_returns_with_nothing_old(self) -> None:
+        agents = self.both_at_both()
+        self.send("lb1", "joe", 5)
+        self.wait_total("joe", "http_req_cnt", 5)
+        assert agents[0].process is not None
+        agents[0].process.freeze()
+        self.addCleanup(agents[0].process.thaw)
+        self.send("lb1", "joe", 2)
+        self.send("lb2", "joe", 2)
+        self.wait_total("joe", "http_req_cnt", 9)
+        agents[0].process.thaw()
+        self.wait_agents(agents[1], NAMES[0])
+        self.send("lb2", "joe", 1)
+        self.wait_total("joe", "http_req_cnt", 10, timeout=30)
+
+    def test_a_cut_link_is_made_good(self) -> None:
+        agents = self.one_each()
+        self.send("lb1", "joe", 3)
+        self.wait_total("joe", "http_req_cnt", 3)
+        for link in self.links:
+            link.cut()
+        self.wait_agents(agents[0], NAMES[1], "away")
+        self.send("lb1", "joe", 3)
+        self.send("lb2", "joe", 4)
+        # Neither can know the sum: it publishes nothing, and no mark says otherwise.
+        for name in ["lb1", "lb2"]:
+            wait.until(lambda: self.mark(self.instances[name]), lambda found: found == (0, 0), timeout=30,
+                       what=f"the mark at {name} has run out")
+            self.assertEqual(self.instances[name].value("mesh/http.total", "joe", "http_req_cnt"), 3)
+        for link in self.links:
+            link.restore()
+        self.wait_total("joe", "http_req_cnt", 10, timeout=30)
+        self.wait_mark("lb1", 2)
+
+    def test_a_reload_at_two_homes_is_one_process(self) -> None:
+        agents = self.both_at_both()
+        self.send("lb1", "joe", 5)
+        self.wait_total("joe", "http_req_cnt", 5)
+        self.instances["lb1"].reload()
+        for daemon in agents:
+            self.wait_synchronised(daemon, "lb1")
+        self.send("lb1", "joe", 2)
+        self.wait_total("joe", "http_req_cnt", 7)
+        for daemon in agents:
+            wait.until(lambda: daemon.value("http.total", "joe", "http_req_cnt"), lambda value: value == 7,
+                       what=f"{daemon.config.name} has the total")
+
+    def test_an_instance_that_lost_its_tables_goes_on(self) -> None:
+        self.both_at_both()
+        self.send("lb1", "joe", 5)
+        self.send("lb2", "joe", 1)
+        self.wait_total("joe", "http_req_cnt", 6)
+        self.instances["lb1"].kill()
+        self.instances["lb1"].start()
+        wait.until(lambda: self.instances["lb1"].value("mesh/http", "joe", "http_req_cnt"), lambda value: value == 5,
+                   timeout=30, what="lb1 is taught its own back")
+        self.send("lb1", "joe", 2)
+        self.wait_total("joe", "http_req_cnt", 8, timeout=30)
+
+    def test_a_key_is_cleared_at_the_instances_of_all_agents(self) -> None:
+        agents = self.one_each()
+        self.send("lb1", "joe", 3)
+        self.send("lb2", "joe", 4)
+        self.wait_total("joe", "http_req_cnt", 7)
+        self.assertIn("lb1: cleared", agents[0].ask("clear table http key joe"))
+        for name in ["lb1", "lb2"]:
+            wait.until(lambda: self.instances[name].value("mesh/http", "joe", "http_req_cnt"),
+                       lambda value: value == 0, timeout=30, what=f"{name}'s own count is 0")
+        self.wait_total("joe", "http_req_cnt", 0)
+        self.send("lb2", "joe", 2)
+        self.wait_total("joe", "http_req_cnt", 2)
+
+    def test_an_agent_in_an_instances_place_is_told(self) -> None:
+        ports = [free_port(), free_port()]
+        first = self.start_agent(AgentConfig(name=NAMES[0], peers=[PeerConfig(NAMES[1], ports[1])]), ports[0],
+                                 self._directory(NAMES[0]))
+        self.start_agent(AgentConfig(name=NAMES[1], peers=[PeerConfig(NAMES[0], kind="agent"), PeerConfig("lb1")]),
+                         ports[1], self._directory(NAMES[1]))
+        wait.until(lambda: first.peers()[NAMES[1]]["note"], lambda note: 'kind = "agent"' in note, timeout=30,
+                   what="the note says what to change")
+        self.assertGreater(first.errors().get("not-its-origin", 0), 0)
+
+    def _directory(self, name: str):
+        directory = self.directory / name
+        directory.mkdir()
+        return directory

@@ -1,0 +1,43 @@
+#include "agent/pipeline/mesh_row.h"
+
+#include "agent/pipeline/relay.h"
+
+#include <gtest/gtest.h>
+
+namespace stickmesh::pipeline {
+namespace {
+
+TEST(MeshRowTest, WhatAnAgentSaysOfItselfComesBack) {
+  const auto row = decode_agent_row(encode_row(AgentRow{true, 7, 5}));
+  ASSERT_TRUE(row);
+  EXPECT_TRUE(row->learned);
+  EXPECT_EQ(row->number, 7U);
+  EXPECT_EQ(row->echo, 5U);
+  EXPECT_FALSE(decode_origin_row(encode_row(AgentRow{})));
+}
+
+TEST(MeshRowTest, WhatAnAgentSaysOfAnInstanceComesBack) {
+  const OriginRow said{true, false, true, 3, std::uint64_t{1} << 63U | 12345};
+  const auto row = decode_origin_row(encode_row(said));
+  ASSERT_TRUE(row);
+  EXPECT_EQ(*row, said);
+  EXPECT_FALSE(decode_agent_row(encode_row(said)));
+}
+
+TEST(MeshRowTest, OtherNumbersAreNoRow) {
+  const std::uint64_t few[] = {1, 2};
+  EXPECT_FALSE(decode_agent_row(few));
+  EXPECT_FALSE(decode_origin_row(MeshCells{}));
+}
+
+TEST(MeshRowTest, ATableOfAnotherAgentIsSplitAtItsFirstSign) {
+  EXPECT_EQ(split_relayed("http@lb1").table, "http");
+  EXPECT_EQ(split_relayed("http@lb@1").origin, "lb@1");
+  EXPECT_TRUE(split_relayed("http").origin.empty());
+  EXPECT_TRUE(is_incarnation("a#1700000000"));
+  EXPECT_FALSE(is_incarnation("lb#"));
+  EXPECT_FALSE(is_incarnation("lb#1x"));
+}
+
+}  // namespace
+}  // namespace stickmesh::pipeline

@@ -1,0 +1,215 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/mesh/fleet.h"
+
+namespace stickmesh::mesh {
+namespace {
+
+using std::chrono::seconds;
+using testing::IsEmpty;
+
+class MeshTest : public testing::Test {
+ protected:
+  static void agree(Fleet& fleet) {
+    EXPECT_TRUE(fleet.wait_for([&] { return fleet.disagreements().empty(); }));
+    EXPECT_THAT(fleet.disagreements(), IsEmpty());
+  }
+  /// The mark at |origin| is one that was taken now, by somebody.
+  static bool current(Fleet& fleet, std::size_t origin) {
+    const Origin::Mark& mark = fleet.origin(origin)->mark();
+    return mark.until != 0 && fleet.now() - mark.came < Duration(2000);
+  }
+  /// There is a total to speak of, and both first instances have a mark of it.
+  static void reach_marks(Fleet& fleet) {
+    fleet.origin(0)->count("somebody", 1);
+    EXPECT_TRUE(fleet.wait_for([&] { return current(fleet, 0) && current(fleet, 1); }));
+  }
+};
+
+TEST_F(MeshTest, WhatInstancesOfTwoAgentsCountAddsUpAtBoth) {
+  Fleet fleet(2, {{0}, {1}});
+  fleet.advance(seconds(1));
+  fleet.origin(0)->count("mallory", 20);
+  fleet.origin(1)->count("mallory", 30);
+  agree(fleet);
+  EXPECT_EQ(fleet.agent(0)->total("mallory", fleet.now()), 50U);
+  EXPECT_EQ(fleet.origin(0)->totals().at("mallory"), 50U);
+  EXPECT_EQ(fleet.origin(1)->totals().at("mallory"), 50U);
+}
+
+TEST_F(MeshTest, AnInstanceOfSeveralAgentsIsCountedOnceAndHearsFromOne) {
+  Fleet fleet(2, {{0, 1}, {0, 1}});
+  fleet.advance(seconds(2));
+  for (int turn = 0; turn < 20; ++turn) {
+    fleet.origin(0)->count("mallory", 1);
+    fleet.origin(1)->count("mallory", 2);
+    fleet.advance(Duration(50));
+  }
+  agree(fleet);
+  EXPECT_EQ(fleet.origin(1)->totals().at("mallory"), 60U);
+  const auto publishing = [&](std::size_t agent) {
+    const pipeline::Peer& peer = fleet.agent(agent)->peer("lb1");
+    return fleet.agent(agent)->hub.publishing(peer, fleet.now());
+  };
+  EXPECT_EQ(publishing(0), pipeline::Hub::Publishing::kHere);
+  EXPECT_EQ(publishing(1), pipeline::Hub::Publishing::kElsewhere);
+}
+
+TEST_F(MeshTest, AnAgentThatDiesIsReplacedAsPublisherBeforeTheMarkRunsOut) {
+  Fleet fleet(2, {{0, 1}, {0, 1}});
+  reach_marks(fleet);
+  fleet.origin(0)->count("mallory", 20);
+  fleet.advance(Duration(100));
+  fleet.kill_agent(0, seconds(3600));
+  for (int step = 0; step < 100; ++step) {
+    fleet.advance(Duration(100));
+    if (step % 10 == 0) fleet.origin(0)->count("mallory", 1);
+    ASSERT_TRUE(current(fleet, 0)) << step;
+    ASSERT_TRUE(current(fleet, 1)) << step;
+  }
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.origin(1)->totals().at("mallory") == 30U; }));
+}
+
+TEST_F(MeshTest, OneThatIsFrozenIsReplacedToo) {
+  Fleet fleet(2, {{0, 1}, {0, 1}});
+  reach_marks(fleet);
+  fleet.pause_agent(0, seconds(5));
+  for (int step = 0; step < 150; ++step) {
+    fleet.advance(Duration(100));
+    if (step % 10 == 0) fleet.origin(0)->count("mallory", 1);
+    ASSERT_TRUE(current(fleet, 0)) << step;
+    ASSERT_TRUE(current(fleet, 1)) << step;
+  }
+  agree(fleet);
+}
+
+TEST_F(MeshTest, AnAgentThatLostEverythingLearnsFromTheOther) {
+  Fleet fleet(2, {{0}, {1}});
+  fleet.origin(0)->count("mallory", 20);
+  fleet.origin(1)->count("mallory", 30);
+  agree(fleet);
+  fleet.cut_origin(1, 1, seconds(60));
+  fleet.kill_agent(0, seconds(1));
+  EXPECT_TRUE(fleet.wait_for(
+      [&] { return fleet.agent(0) != nullptr && fleet.agent(0)->total("mallory", fleet.now()) == 50U; }));
+}
+
+TEST_F(MeshTest, WhatAnAgentCountedItselfLivesOnAfterItsDeath) {
+  Fleet fleet(2, {{0}, {1}});
+  fleet.origin(0)->count("mallory", 20);
+  agree(fleet);
+  Agent& first = *fleet.agent(0);
+  pipeline::TableRecord& record = *first.registry.find("http");
+  const std::string incarnation = first.registry.origins()[first.hub.own_origin()].name;
+  const std::uint64_t cells[] = {7};
+  store::Change change{
+      first.hub.own_origin(), first.hub.next_version(record), as_bytes("mallory"), cells, {}, {}, {}};
+  record.table->apply(store::make_plan(record.table->definition(), record.table->layout()), change,
+                      fleet.now());
+  first.hub.wake();
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.agent(1)->total("mallory", fleet.now()) == 27U; }));
+  fleet.kill_agent(0, seconds(2));
+  agree(fleet);
+  EXPECT_EQ(fleet.agent(0)->total("mallory", fleet.now()), 27U);
+  EXPECT_EQ(fleet.agent(0)->contribution(incarnation, "mallory"), 7U);
+  EXPECT_NE(fleet.agent(0)->registry.origins()[fleet.agent(0)->hub.own_origin()].name, incarnation);
+}
+
+TEST_F(MeshTest, AnInstanceThatLostItsTablesIsTaughtByOneAndAllAgree) {
+  Fleet fleet(2, {{0, 1}, {1}});
+  fleet.origin(0)->count("mallory", 20);
+  fleet.origin(1)->count("mallory", 30);
+  agree(fleet);
+  fleet.kill_origin(0, seconds(1));
+  fleet.advance(seconds(2));
+  ASSERT_NE(fleet.origin(0), nullptr);
+  fleet.origin(0)->count("alice", 1);
+  agree(fleet);
+  EXPECT_EQ(fleet.origin(0)->own().at("mallory").count, 20U);
+  fleet.origin(0)->count("mallory", 1);
+  agree(fleet);
+  EXPECT_EQ(fleet.agent(1)->total("mallory", fleet.now()), 51U);
+}
+
+TEST_F(MeshTest, OneThatMovedToAnotherAgentGoesOnCounting) {
+  Fleet fleet(2, {{0, 1}, {1}});
+  fleet.origin(0)->count("mallory", 20);
+  agree(fleet);
+  fleet.cut_origin(0, 0, seconds(20));
+  for (int turn = 0; turn < 10; ++turn) {
+    fleet.origin(0)->count("mallory", 1);
+    fleet.advance(seconds(1));
+  }
+  agree(fleet);
+  EXPECT_EQ(fleet.agent(0)->total("mallory", fleet.now()), 30U);
+}
+
+TEST_F(MeshTest, AnIsolatedAgentPublishesNothing) {
+  Fleet fleet(2, {{0}, {1}});
+  reach_marks(fleet);
+  fleet.cut_agents(0, 1, seconds(30));
+  fleet.advance(seconds(8));
+  EXPECT_FALSE(current(fleet, 0));
+  EXPECT_FALSE(current(fleet, 1));
+  EXPECT_TRUE(fleet.agent(0)->hub.isolated());
+  fleet.origin(0)->count("mallory", 5);
+  fleet.advance(seconds(2));
+  EXPECT_EQ(fleet.origin(0)->totals().count("mallory"), 0U);
+  agree(fleet);
+  EXPECT_TRUE(fleet.wait_for([&] { return current(fleet, 0) && current(fleet, 1); }));
+  EXPECT_EQ(fleet.origin(1)->totals().at("mallory"), 5U);
+}
+
+TEST_F(MeshTest, OneThatLostAnotherAgentButNoOriginGoesOn) {
+  Fleet fleet(2, {{0, 1}, {0, 1}});
+  reach_marks(fleet);
+  fleet.cut_agents(0, 1, seconds(30));
+  for (int step = 0; step < 80; ++step) {
+    fleet.advance(Duration(100));
+    ASSERT_TRUE(current(fleet, 0)) << step;
+  }
+}
+
+TEST_F(MeshTest, MarksCountTheOriginsOfAllAgents) {
+  Fleet fleet(3, {{0}, {1}, {2}});
+  reach_marks(fleet);
+  EXPECT_TRUE(fleet.wait_for([&] {
+    return fleet.origin(0)->mark().present == 3 && fleet.origin(0)->mark().expected == 3 &&
+           fleet.origin(2)->mark().present == 3;
+  }));
+  fleet.cut_origin(1, 1, seconds(60));
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.origin(0)->mark().present == 2; }));
+  EXPECT_TRUE(current(fleet, 0));
+}
+
+TEST_F(MeshTest, AKeyThatIsClearedAtOneAgentIsClearedAtAll) {
+  Fleet fleet(2, {{0}, {1}});
+  fleet.origin(0)->count("mallory", 20);
+  fleet.origin(1)->count("mallory", 30);
+  agree(fleet);
+  pipeline::TableRecord& record = *fleet.agent(0)->registry.find("http");
+  const auto told = fleet.agent(0)->hub.clear(record, record.table->find(as_bytes("mallory")), fleet.now());
+  ASSERT_EQ(told.size(), 2U);
+  EXPECT_TRUE(fleet.wait_for([&] {
+    return fleet.origin(0)->own().at("mallory").count == 0 && fleet.origin(1)->own().at("mallory").count == 0;
+  }));
+  agree(fleet);
+  EXPECT_EQ(fleet.agent(1)->total("mallory", fleet.now()), 0U);
+  fleet.origin(1)->count("mallory", 3);
+  agree(fleet);
+  EXPECT_EQ(fleet.origin(0)->totals().at("mallory"), 3U);
+}
+
+TEST_F(MeshTest, OfTwoConnectionsBetweenTwoAgentsOneStays) {
+  Fleet fleet(2, {{0}, {1}});
+  fleet.advance(seconds(5));
+  ASSERT_NE(fleet.agent(0)->peer("b").link, nullptr);
+  ASSERT_NE(fleet.agent(1)->peer("a").link, nullptr);
+  const std::uint64_t sessions = fleet.agent(0)->peer("b").sessions;
+  fleet.advance(seconds(20));
+  EXPECT_EQ(fleet.agent(0)->peer("b").sessions, sessions);
+}
+
+}  // namespace
+}  // namespace stickmesh::mesh
