@@ -53,10 +53,11 @@ void MeshLink::find_tables() {
   auto& tables = hub_.registry().tables();
   if (tables_known_ == tables.size()) return;
   tables_known_ = tables.size();
-  for (auto& [name, record] : tables) {
+  for (auto& named : tables) {
+    TableRecord* record = &named.second;
     const bool known = std::any_of(sending_.begin(), sending_.end(),
-                                   [&](const Sending& sending) { return sending.record == &record; });
-    if (!known) sending_.push_back({&record, 0, {}});
+                                   [&](const Sending& sending) { return sending.record == record; });
+    if (!known) sending_.push_back({record, 0, {}});
   }
 }
 
