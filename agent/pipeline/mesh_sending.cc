@@ -190,8 +190,11 @@ Result<void> MeshLink::take_agent_row(const std::string& name, const AgentRow& r
 
 // Of what two agents send an instance at a time, the last to arrive stays, which may be the older.
 void MeshLink::compare_totals(store::OriginId origin, TimePoint now) {
-  const Peer* peer = hub_.instance(origin);
-  if (peer != nullptr && peer->link != nullptr) peer->link->compare_totals(now);
+  Peer* peer = hub_.instance(origin);
+  if (peer == nullptr) return;
+  if (peer->link != nullptr) return peer->link->compare_totals(now);
+  // What it had acknowledged may be overwritten: in its next session it is sent everything.
+  peer->acknowledged.clear();
 }
 
 void MeshLink::ended(TimePoint now) {

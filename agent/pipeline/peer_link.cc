@@ -225,7 +225,7 @@ void PeerLink::follow(TimePoint now) {
 
 void PeerLink::compare_totals(TimePoint now) {
   if (publishing_ != Hub::Publishing::kHere) follows_ = true;
-  if (follows_ || !synchronised_) return;
+  if (follows_) return;
   subscriptions_.compare_all();
   compare_later(now, kAskAgain);
 }

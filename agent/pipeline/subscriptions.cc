@@ -110,8 +110,7 @@ void Subscriptions::follow(std::size_t steps) {
 
 void Subscriptions::take_over() {
   for (Subscription& subscription : subscriptions_) {
-    start_over(subscription,
-               subscription.followed.empty() ? subscription.cursor : subscription.followed.front());
+    start_over(subscription, subscription.followed.empty() ? 0 : subscription.followed.front());
     subscription.followed.clear();
   }
   took_over_ = true;
