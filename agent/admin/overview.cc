@@ -138,8 +138,9 @@ std::string Commands::show_tables() const {
                    output != nullptr ? output->published() : 0, counters.falls, counters.stale,
                    counters.expired, counters.purged, counters.refused,
                    output != nullptr ? output->saturated() : 0,
-                   table.memory() + (output != nullptr ? output->memory() : 0), describe(table.definition()),
-                   record.purging ? " (purging: totals are too low)" : "");
+                   table.memory() + (output != nullptr ? output->memory() : 0) +
+                       (record.relay ? record.relay->memory() : 0),
+                   describe(table.definition()), record.purging ? " (purging: totals are too low)" : "");
   }
   return out;
 }

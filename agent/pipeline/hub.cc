@@ -211,8 +211,10 @@ std::optional<TimePoint> Hub::run(TimePoint now) {
   settle_definitions(now);
   update_learned(now);
   isolated_ = isolated(now);
-  for (Peer& peer : peers_) {
-    if (!fellows_.empty() && peer.setup.kind == PeerKind::kHaproxy) agree_on_generation(peer, now);
+  if (!fellows_.empty()) {
+    for (Peer& peer : peers_) {
+      if (peer.setup.kind == PeerKind::kHaproxy) agree_on_generation(peer, now);
+    }
   }
   mixing_.look(registry_, now, [&](const Error& error, const std::string& table) {
     errors_.record(error, "table " + table, now);

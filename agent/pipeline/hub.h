@@ -96,9 +96,8 @@ class Hub {
   bool learned() const { return learned_; }
   /// It has lost another agent and lacks an origin: it cannot know how far its totals are off.
   bool isolated() const { return isolated_; }
-  /// Another agent is home to that origin, and well.
-  bool held_elsewhere(store::OriginId origin, TimePoint now) const;
-  bool synchronised_elsewhere(store::OriginId origin, TimePoint now) const;
+  /// Another agent is home to that origin, and well; |synchronised|: and has all that it has.
+  bool held_elsewhere(store::OriginId origin, TimePoint now, bool synchronised = false) const;
   /// Who sends |peer| its totals and marks (DESIGN, "Sessions with instances").
   enum class Publishing : std::uint8_t { kHere, kElsewhere, kNowhere };
   Publishing publishing(const Peer& peer, TimePoint now) const;
@@ -147,6 +146,8 @@ class Hub {
   void ended(PeerLink& link, const Error& why, TimePoint now);
   void update_presence(TimePoint now);
   void update_elsewhere(TimePoint now);
+  /// How many other agents are configured.
+  std::size_t agents() const;
   void set_present(store::OriginId origin, bool present);
   /// Once somebody has come or gone.
   void settle_definitions(TimePoint now);

@@ -33,7 +33,9 @@ void Hub::release_origins() {
     origins[id].known =
         id == own_origin_ || instance(id) != nullptr ||
         std::any_of(fellows_.begin(), fellows_.end(), [&](const MeshLink* link) { return link->names(id); });
-    if (!origins[id].known) set_present(id, false);
+    if (origins[id].known) continue;
+    set_present(id, false);
+    registry_.forget_definitions(id);
   }
 }
 
@@ -70,18 +72,17 @@ void Hub::learn_generation(store::OriginId id, std::uint32_t generation, std::ui
   }
 }
 
-bool Hub::held_elsewhere(store::OriginId origin, TimePoint now) const {
+bool Hub::held_elsewhere(store::OriginId origin, TimePoint now, bool synchronised) const {
   return std::any_of(fellows_.begin(), fellows_.end(), [&](const MeshLink* link) {
     const OriginRow* row = link->row(origin);
-    return row != nullptr && row->home && link->fresh(now, kPresentElsewhere);
+    return row != nullptr && row->home && (row->synchronised || !synchronised) &&
+           link->fresh(now, kPresentElsewhere);
   });
 }
 
-bool Hub::synchronised_elsewhere(store::OriginId origin, TimePoint now) const {
-  return std::any_of(fellows_.begin(), fellows_.end(), [&](const MeshLink* link) {
-    const OriginRow* row = link->row(origin);
-    return row != nullptr && row->home && row->synchronised && link->fresh(now, kPresentElsewhere);
-  });
+std::size_t Hub::agents() const {
+  return static_cast<std::size_t>(std::count_if(
+      peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.setup.kind == PeerKind::kAgent; }));
 }
 
 void Hub::set_present(store::OriginId origin, bool present) {
@@ -174,26 +175,21 @@ void Hub::agree_on_generation(Peer& peer, TimePoint now) {
 void Hub::update_learned(TimePoint now) {
   if (learned_) return;
   if (!started_) started_ = now;
-  std::size_t agents = 0;
-  for (const Peer& peer : peers_) agents += peer.setup.kind == PeerKind::kAgent ? 1U : 0U;
-  const auto taught =
-      std::count_if(fellows_.begin(), fellows_.end(), [](const MeshLink* link) { return link->taught_us(); });
-  learned_ = static_cast<std::size_t>(taught) == agents || now - *started_ >= setup_.learn_timeout;
-  if (learned_ && agents != 0) log::notice("learned from {} of {} other agents", taught, agents);
+  const auto taught = static_cast<std::size_t>(std::count_if(
+      fellows_.begin(), fellows_.end(), [](const MeshLink* link) { return link->taught_us(); }));
+  learned_ = taught == agents() || now - *started_ >= setup_.learn_timeout;
+  if (learned_ && agents() != 0) log::notice("learned from {} of {} other agents", taught, agents());
 }
 
 bool Hub::isolated(TimePoint now) const {
-  std::size_t agents = 0;
-  std::size_t here = 0;
-  for (const Peer& peer : peers_) agents += peer.setup.kind == PeerKind::kAgent ? 1U : 0U;
-  for (const MeshLink* link : fellows_) here += link->fresh(now, kPresentElsewhere) ? 1U : 0U;
-  if (here >= agents) return false;
-  const Attendance now_here = attendance(now);
-  return now_here.present < now_here.expected;
+  const auto fresh = std::count_if(fellows_.begin(), fellows_.end(),
+                                   [&](const MeshLink* link) { return link->fresh(now, kPresentElsewhere); });
+  if (static_cast<std::size_t>(fresh) == agents()) return false;
+  const Attendance here = attendance(now);
+  return here.present < here.expected;
 }
 
 Hub::Publishing Hub::publishing(const Peer& peer, TimePoint now) const {
-  if (fellows_.empty() && learned_ && !isolated_) return Publishing::kHere;
   for (const MeshLink* link : fellows_) {
     const OriginRow* row = link->row(peer.origin);
     const bool publishes =

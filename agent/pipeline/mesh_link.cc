@@ -43,8 +43,21 @@ void MeshLink::lesson_ended(bool complete, TimePoint now) {
   hub_.wake();
 }
 
-void MeshLink::refuse_it(std::string detail) {
-  session_.close({Reason::kNotItsOrigin, std::move(detail)});
+void MeshLink::no_place_for(std::string_view origin, TimePoint now) {
+  hub_.errors().record(
+      {Reason::kTooManyOrigins, fmt::format("'{}' is one more than [peers] max-origins = {} allows", origin,
+                                            hub_.registry().origins().limit())},
+      peer_.setup.name, now);
+}
+
+bool MeshLink::fresh(TimePoint now, Duration limit) const {
+  // A session that another has replaced says nothing any more.
+  const bool live = peer_.link != nullptr && peer_.link->mesh() == this;
+  return live && current_ && now - *current_ < limit;
+}
+
+void MeshLink::refuse_it(Reason reason, std::string detail) {
+  session_.close({reason, fmt::format("agent '{}' {}", peer_.setup.name, detail)});
 }
 
 std::optional<std::uint32_t> MeshLink::table_defined(const TableDefinition& definition, TimePoint now) {
@@ -58,9 +71,7 @@ std::optional<std::uint32_t> MeshLink::table_defined(const TableDefinition& defi
                            peer_.setup.name, now);
       return std::nullopt;
     }
-    row_handle_ = static_cast<std::uint32_t>(inputs_.size());
-    inputs_.emplace_back();
-    return row_handle_;
+    return kRows;
   }
   const RelayedName name = split_relayed(definition.name);
   if (name.origin.empty() || !definition.versioned) return std::nullopt;
@@ -68,10 +79,7 @@ std::optional<std::uint32_t> MeshLink::table_defined(const TableDefinition& defi
   hub_.spare_incarnation(name.origin);
   const auto origin = hub_.registry().origins().intern(name.origin);
   if (!origin) {
-    hub_.errors().record(
-        {Reason::kTooManyOrigins, fmt::format("'{}' is one more than [peers] max-origins = {} allows",
-                                              name.origin, hub_.registry().origins().limit())},
-        peer_.setup.name, now);
+    no_place_for(name.origin, now);
     return std::nullopt;
   }
   TableDefinition plain = definition;
@@ -85,7 +93,6 @@ std::optional<std::uint32_t> MeshLink::table_defined(const TableDefinition& defi
     known = inputs_.emplace(inputs_.end());
     known->record = &record;
     known->origin = *origin;
-    known->redefinitions = record.table->redefinitions();
     known->its_own = name.origin.starts_with(peer_.setup.name + "#");
   }
   known->definition = std::move(plain);
@@ -103,22 +110,35 @@ void MeshLink::fit(Input& input, TimePoint now) {
 }
 
 void MeshLink::updated(std::uint32_t handle, const peers::Update& update, TimePoint now) {
-  if (handle == row_handle_) return take_row(update, now);
+  if (handle == kRows) return take_row(update, now);
   Input& input = inputs_[handle];
   if (!may_say(input, update)) {
-    return refuse_it(fmt::format("agent '{}' tells what '{}' has counted, to whom it is not home",
-                                 peer_.setup.name, hub_.registry().origins()[input.origin].name));
+    return refuse_it(Reason::kNotItsOrigin, fmt::format("tells what '{}' has counted, to whom it is not home",
+                                                        hub_.registry().origins()[input.origin].name));
+  }
+  if (!within_bounds(update.version)) {
+    return refuse_it(Reason::kValueOutOfRange,
+                     fmt::format("tells of a generation or a change of '{}' that nobody can have counted to",
+                                 hub_.registry().origins()[input.origin].name));
   }
   if (input.layout_number != input.record->table->layout_number()) fit(input, now);
   if (!input.plan.steps.empty()) adopt(input, update, now);
 }
 
-// What others hold of our own counts is older than what we hold, but for an operator's word.
+// One past all others would stand for ever.
+bool MeshLink::within_bounds(const peers::VersionField& version) {
+  return version.generation <= store::kMaxGeneration &&
+         std::all_of(version.changes.begin(), version.changes.end(),
+                     [](std::uint64_t change) { return change <= store::kMaxChangeNumber; });
+}
+
 bool MeshLink::may_say(const Input& input, const peers::Update& update) const {
   return update.lesson || update.version.cleared || input.its_own || had_home_.contains(input.origin);
 }
 
 void MeshLink::adopt(Input& input, const peers::Update& update, TimePoint now) {
+  // What others hold of our own counts can't be newer than what we hold, but for an operator's word.
+  if (input.origin == hub_.own_origin() && !update.version.cleared) return;
   store::Table& table = *input.record->table;
   store::Copy copy;
   copy.origin = input.origin;

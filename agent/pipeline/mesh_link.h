@@ -38,7 +38,7 @@ class MeshLink {
 
   const Peer& peer() const { return peer_; }
   /// All that it had heard until |limit| ago is in our tables.
-  bool fresh(TimePoint now, Duration limit) const { return current_ && now - *current_ < limit; }
+  bool fresh(TimePoint now, Duration limit) const;
   /// It has said something that only an agent says.
   bool speaks() const { return agent_.number != 0; }
   bool learned() const { return agent_.learned; }
@@ -59,6 +59,8 @@ class MeshLink {
  private:
   static constexpr peers::TableId kRowTable = 1;
   static constexpr peers::TableId kFirstTable = 2;
+  /// The handle of the other agent's rows; those of its other tables are indices of |inputs_|.
+  static constexpr std::uint32_t kRows = 0xffffffff;
 
   /// A contribution's table and origin, as the other agent tells it.
   struct Input {
@@ -67,7 +69,6 @@ class MeshLink {
     TableDefinition definition;
     store::Plan plan;  ///< empty while the definition does not fit the standing one
     std::uint32_t layout_number = 0;
-    std::uint32_t redefinitions = 0;
     bool its_own = false;  ///< an incarnation of that agent
   };
   struct Outgoing {
@@ -80,20 +81,23 @@ class MeshLink {
   struct Sending {
     TableRecord* record = nullptr;
     std::uint64_t cursor = 0;
+    std::uint32_t redefinitions = 0;
     std::vector<Outgoing> origins;  ///< by origin
   };
 
   void ask(TimePoint now);
   void take_row(const peers::Update& update, TimePoint now);
-  Result<void> take_agent_row(const std::string& name, const AgentRow& row);
+  void take_agent_row(const std::string& name, const AgentRow& row);
   void compare_totals(store::OriginId origin, TimePoint now);
   void take_origin_row(const std::string& name, const OriginRow& row, TimePoint now);
   void fit(Input& input, TimePoint now);
   bool may_say(const Input& input, const peers::Update& update) const;
+  static bool within_bounds(const peers::VersionField& version);
   void adopt(Input& input, const peers::Update& update, TimePoint now);
   /// Another agent let the key count from 0 again, and the instance is ours to tell.
   bool clear_here(const Input& input, store::EntryId entry, const peers::Update& update, TimePoint now);
-  void refuse_it(std::string detail);
+  void no_place_for(std::string_view origin, TimePoint now);
+  void refuse_it(Reason reason, std::string detail);
 
   void send_rows();
   void send_agent_row(TimePoint now);
@@ -110,7 +114,6 @@ class MeshLink {
   Peer& peer_;
 
   std::vector<Input> inputs_;
-  std::optional<std::uint32_t> row_handle_;
   AgentRow agent_;
   std::vector<std::optional<OriginRow>> rows_;  ///< by origin
   std::set<store::OriginId> had_home_;          ///< instances that it was home to in this session

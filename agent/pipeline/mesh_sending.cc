@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "agent/pipeline/mesh_link.h"
@@ -22,19 +24,16 @@ void MeshLink::lesson_requested(TimePoint /*now*/) {
 
 void MeshLink::run(TimePoint now) {
   if (ask_again_ && now >= *ask_again_) ask(now);
-  for (Input& input : inputs_) {
-    if (input.record == nullptr) continue;
-    // The entries were dropped, and with them what others had told.
-    if (std::exchange(input.redefinitions, input.record->table->redefinitions()) !=
-        input.record->table->redefinitions()) {
-      ask(now);
-    }
-  }
   if (std::exchange(reuses_, hub_.registry().origins().reuses()) != hub_.registry().origins().reuses()) {
     told_.clear();
     for (Sending& sending : sending_) sending.origins.clear();
   }
   find_tables();
+  for (Sending& sending : sending_) {
+    const std::uint32_t redefinitions = sending.record->table->redefinitions();
+    // The entries were dropped, and with them what others had told.
+    if (std::exchange(sending.redefinitions, redefinitions) != redefinitions) ask(now);
+  }
   send_rows();
   if (std::exchange(lesson_asked_, false)) {
     in_lesson_ = true;
@@ -57,7 +56,7 @@ void MeshLink::find_tables() {
     TableRecord* record = &named.second;
     const bool known = std::any_of(sending_.begin(), sending_.end(),
                                    [&](const Sending& sending) { return sending.record == record; });
-    if (!known) sending_.push_back({record, 0, {}});
+    if (!known) sending_.push_back({record, 0, record->table->redefinitions(), {}});
   }
 }
 
@@ -166,16 +165,15 @@ void MeshLink::send_agent_row(TimePoint now) {
 void MeshLink::take_row(const peers::Update& update, TimePoint now) {
   const std::string name(as_text(update.key));
   if (const auto agent = decode_agent_row(update.cells)) {
-    if (auto taken = take_agent_row(name, *agent); !taken) refuse_it(taken.error().detail);
+    take_agent_row(name, *agent);
   } else if (const auto origin = decode_origin_row(update.cells)) {
     take_origin_row(name, *origin, now);
   }
 }
 
-Result<void> MeshLink::take_agent_row(const std::string& name, const AgentRow& row) {
+void MeshLink::take_agent_row(const std::string& name, const AgentRow& row) {
   if (name != peer_.setup.name) {
-    return refuse(Reason::kNotItsOrigin,
-                  "agent '" + peer_.setup.name + "' writes the row of '" + name + "' in @mesh");
+    return refuse_it(Reason::kNotItsOrigin, fmt::format("writes the row of '{}' in {}", name, kMeshTable));
   }
   agent_ = row;
   const auto returned = std::find_if(numbers_.begin(), numbers_.end(),
@@ -185,7 +183,6 @@ Result<void> MeshLink::take_agent_row(const std::string& name, const AgentRow& r
     numbers_.erase(numbers_.begin(), returned);
   }
   hub_.wake();
-  return {};
 }
 
 // Of what two agents send an instance at a time, the last to arrive stays, which may be the older.
@@ -204,8 +201,12 @@ void MeshLink::ended(TimePoint now) {
 }
 
 void MeshLink::take_origin_row(const std::string& name, const OriginRow& row, TimePoint now) {
+  if (row.generation > store::kMaxGeneration) {
+    return refuse_it(Reason::kValueOutOfRange,
+                     fmt::format("says that '{}' is of generation {}", name, row.generation));
+  }
   const auto id = hub_.instance_elsewhere(name, row.home, now);
-  if (!id) return;
+  if (!id) return no_place_for(name, now);
   if (rows_.size() <= *id) rows_.resize(std::size_t{*id} + 1);
   const bool published = rows_[*id] && rows_[*id]->publishes;
   rows_[*id] = row;

@@ -21,7 +21,7 @@ Hub::Attendance Hub::attendance(TimePoint now) const {
     if (!expected(peer)) continue;
     ++attendance.expected;
     const bool here = (peer.link != nullptr && peer.link->synchronised() && peer.link->heard_lately(now)) ||
-                      synchronised_elsewhere(peer.origin, now);
+                      held_elsewhere(peer.origin, now, /*synchronised=*/true);
     if (here) ++attendance.present;
   }
   return attendance;
@@ -74,7 +74,9 @@ Result<void> Hub::forget(std::string_view name, TimePoint now) {
 void Hub::forget(std::list<Peer>::iterator peer, TimePoint now) {
   log::notice("peer {}: forgotten; it is no longer expected", peer->setup.name);
   set_present(peer->origin, false);
-  registry_.forget_definitions(peer->origin, now);
+  registry_.forget_definitions(peer->origin);
+  presence_changed_ = true;
+  settle_definitions(now);
   registry_.origins()[peer->origin].known = false;
   instances_[peer->origin] = nullptr;
   for (PeerLink* link : links_) {

@@ -143,9 +143,8 @@ void Registry::settle_definitions(TimePoint now) {
   for (auto& [name, record] : tables_) settle_definition(record, now);
 }
 
-void Registry::forget_definitions(store::OriginId origin, TimePoint now) {
+void Registry::forget_definitions(store::OriginId origin) {
   for (auto& [name, record] : tables_) record.definitions.erase(origin);
-  settle_definitions(now);
 }
 
 void Registry::settle_definition(TableRecord& record, TimePoint now) {

@@ -55,8 +55,8 @@ class Registry {
   /// drops its entries when that is another one than before. To be called when a definition or an origin has
   /// come or gone.
   void settle_definitions(TimePoint now);
-  /// |origin| is no longer asked what its tables are.
-  void forget_definitions(store::OriginId origin, TimePoint now);
+  /// |origin| is no longer asked what its tables are; `settle_definitions` is to follow.
+  void forget_definitions(store::OriginId origin);
   /// Words for the operator when |definition| does not fit the standing one of |record|.
   std::optional<std::string> mismatch(const TableRecord& record, store::OriginId origin,
                                       const TableDefinition& definition) const;

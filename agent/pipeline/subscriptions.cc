@@ -248,12 +248,12 @@ void Subscriptions::lesson_complete(bool audit) {
     const std::size_t taught = *std::exchange(subscription.taught, std::nullopt);
     subscription.audited = taught;
     if (audit) subscription.created_then = subscription.created_asked;
-    // Some may have expired meanwhile, or made place in a table that is just full. What it shows of a
-    // replicated table is its own word, which is not counted here.
     if (took_over && subscription.shown < taught) {
       start_over(subscription);
       continue;
     }
+    // Some may have expired meanwhile, or made place in a table that is just full. What it shows of a
+    // replicated table is its own word, which is not counted here.
     const bool lacks =
         !subscription.record->replicated && subscription.shown + kFewEntries < taught - taught / 20;
     const bool said = !subscription.shortage.empty();

@@ -70,7 +70,7 @@ class Decoder {
     origin.name = objects_.text(objects_.get(map, "name"), "an origin's name");
     if (origin.name.empty() || origin.name.size() > kMaxName) objects_.fail("an origin's name");
     origin.generation = static_cast<std::uint32_t>(
-        objects_.number(objects_.get(map, "generation"), kMaxGeneration, "generation"));
+        objects_.number(objects_.get(map, "generation"), store::kMaxGeneration, "generation"));
     if (const Object* away = objects_.find(map, "away")) {
       origin.away = time(*away, "away");
       origin.pid = objects_.number(objects_.get(map, "pid"), kMax64, "pid");
@@ -121,7 +121,7 @@ class Decoder {
       return objects_.fail("a contribution of an origin that stores nothing in the table");
     if (!key_fits(copy.key)) objects_.fail("a key that does not fit its table");
     copy.version.generation =
-        static_cast<std::uint32_t>(objects_.number(fields[3], kMaxGeneration, "a generation"));
+        static_cast<std::uint32_t>(objects_.number(fields[3], store::kMaxGeneration, "a generation"));
     copy.version.update_id = static_cast<std::uint32_t>(objects_.number(fields[4], kMax32, "an update id"));
     contribution.remaining = time(fields[5], "a life time");
     const std::uint64_t flags = objects_.number(fields[6], kMax32, "flags");
@@ -176,7 +176,7 @@ class Decoder {
       }
     }
     for (const Object& change : changes) {
-      changes_.push_back(objects_.number(change, kMaxGeneration << 32U | kMax32, "the number of a change"));
+      changes_.push_back(objects_.number(change, store::kMaxChangeNumber, "the number of a change"));
     }
   }
 

@@ -48,8 +48,6 @@ inline constexpr std::size_t kMaxObject = std::size_t{1} << 18U;
 inline constexpr std::uint64_t kMaxMilliseconds = std::uint64_t{1} << 51U;
 /// So many origins have a number in `store::OriginId`.
 inline constexpr std::size_t kMaxOrigins = store::kNobody;
-/// No generation is ever counted that far. Numbers of changes have a generation in their upper half.
-inline constexpr std::uint64_t kMaxGeneration = 0x7fffffff;
 
 struct Header {
   std::string agent;

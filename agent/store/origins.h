@@ -13,6 +13,10 @@ using OriginId = std::uint16_t;
 /// No origin: `max-origins` stays below it.
 inline constexpr OriginId kNobody = 0xffff;
 
+/// No generation is ever counted that far, and no change, whose number may have one in its upper half.
+inline constexpr std::uint64_t kMaxGeneration = 0x7fffffff;
+inline constexpr std::uint64_t kMaxChangeNumber = kMaxGeneration << 32U | 0xffffffff;
+
 /// Who counted a value: an instance, or an incarnation of an agent.
 struct Origin {
   std::string name;

@@ -105,6 +105,7 @@ class AgentsTest(MeshTest):
         assert agents[0].process is not None
         agents[0].process.freeze()
         self.addCleanup(agents[0].process.thaw)
+        self.wait_agents(agents[1], NAMES[0], "behind")
         self.send("lb1", "joe", 2)
         self.send("lb2", "joe", 2)
         self.wait_total("joe", "http_req_cnt", 9)
@@ -162,7 +163,9 @@ class AgentsTest(MeshTest):
         self.send("lb1", "joe", 3)
         self.send("lb2", "joe", 4)
         self.wait_total("joe", "http_req_cnt", 7)
-        self.assertIn("lb1: cleared", agents[0].ask("clear table http key joe"))
+        answer = agents[0].ask("clear table http key joe")
+        self.assertIn("lb1: cleared", answer)
+        self.assertIn("lb2: cleared", answer)
         for name in ["lb1", "lb2"]:
             wait.until(lambda: self.instances[name].value("mesh/http", "joe", "http_req_cnt"),
                        lambda value: value == 0, timeout=30, what=f"{name}'s own count is 0")

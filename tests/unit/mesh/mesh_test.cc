@@ -211,5 +211,86 @@ TEST_F(MeshTest, OfTwoConnectionsBetweenTwoAgentsOneStays) {
   EXPECT_EQ(fleet.agent(0)->peer("b").sessions, sessions);
 }
 
+TEST_F(MeshTest, AnAgentWaitsForTheOthersAtMostTheLearnTimeout) {
+  Fleet fleet(2, {{0}, {0}});
+  fleet.kill_agent(1, seconds(3600));
+  fleet.kill_agent(0, seconds(0));
+  fleet.advance(Duration(4900));
+  EXPECT_FALSE(fleet.agent(0)->hub.learned());
+  fleet.advance(seconds(2));
+  EXPECT_TRUE(fleet.agent(0)->hub.learned());
+  reach_marks(fleet);
+}
+
+/// A replicated table, which the agents write themselves here.
+class ReplicatedMeshTest : public MeshTest {
+ protected:
+  void write(std::size_t agent, const std::string& key, std::uint64_t tag) {
+    Agent& at = *fleet.agent(agent);
+    pipeline::TableRecord& record = at.registry.define(at.hub.own_origin(), sticky(), fleet.now());
+    const std::uint64_t cells[] = {tag};
+    store::Plan plan = store::make_plan(sticky(), record.table->layout());
+    plan.types = ~0U;
+    record.table->apply(plan,
+                        {at.hub.own_origin(), at.registry.next_change(), as_bytes(key), cells, {}, {}, {}},
+                        fleet.now());
+    at.hub.wake();
+  }
+  std::uint64_t read(std::size_t agent, const std::string& key) {
+    const pipeline::TableRecord* record = fleet.agent(agent)->registry.find("sticky");
+    if (record == nullptr) return 0;
+    const store::Table& table = *record->table;
+    const store::EntryId entry = table.find(as_bytes(key));
+    return entry == store::kNone ? 0
+                                 : table.number(table.first(entry), *table.layout().find(DataType::kGpt0), 0);
+  }
+  static TableDefinition sticky() {
+    TableDefinition definition;
+    definition.name = "sticky";
+    definition.key_size = 33;
+    definition.expire = std::chrono::minutes(10);
+    definition.types = {{DataType::kGpt0, 1, {}}};
+    return definition;
+  }
+
+  Fleet fleet{3, {{0}, {1}, {2}}};
+};
+
+TEST_F(ReplicatedMeshTest, TheLastChangeWinsAtAllAgents) {
+  fleet.advance(seconds(2));
+  write(0, "joe", 1);
+  EXPECT_TRUE(fleet.wait_for([&] { return read(1, "joe") == 1 && read(2, "joe") == 1; }));
+  write(2, "joe", 3);
+  EXPECT_TRUE(fleet.wait_for([&] { return read(0, "joe") == 3 && read(1, "joe") == 3; }));
+}
+
+TEST_F(ReplicatedMeshTest, WritesThatCrossEndEqual) {
+  fleet.advance(seconds(2));
+  fleet.cut_agents(0, 1, seconds(5));
+  fleet.cut_agents(0, 2, seconds(5));
+  write(0, "joe", 1);
+  write(1, "joe", 2);
+  fleet.advance(seconds(1));
+  EXPECT_EQ(read(0, "joe"), 1U);
+  EXPECT_EQ(read(2, "joe"), 2U);
+  // Both are the first change that their agent knows of: the larger name of the two decides.
+  EXPECT_TRUE(fleet.wait_for([&] { return read(0, "joe") == 2; }));
+  fleet.advance(seconds(2));
+  EXPECT_EQ(read(1, "joe"), 2U);
+  EXPECT_EQ(read(2, "joe"), 2U);
+}
+
+TEST_F(ReplicatedMeshTest, AnAgentThatReturnsTakesTheNewest) {
+  fleet.advance(seconds(2));
+  write(0, "joe", 1);
+  EXPECT_TRUE(fleet.wait_for([&] { return read(2, "joe") == 1; }));
+  fleet.kill_agent(0, seconds(3));
+  fleet.advance(seconds(1));
+  write(1, "joe", 2);
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.agent(0) != nullptr && read(0, "joe") == 2; }));
+  write(0, "joe", 3);
+  EXPECT_TRUE(fleet.wait_for([&] { return read(1, "joe") == 3 && read(2, "joe") == 3; }));
+}
+
 }  // namespace
 }  // namespace stickmesh::mesh
