@@ -18,7 +18,7 @@ constexpr std::array<std::string_view, kReasonCount> kNames = {
     "definition-mismatch", "table-full",       "suspected-mixing",
     "no-memory",           "connect-failed",   "connection-lost",
     "bad-command",         "not-found",        "not-its-origin",
-    "bad-snapshot",        "system",
+    "bad-snapshot",        "reload-failed",    "system",
 };
 
 }  // namespace
