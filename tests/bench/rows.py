@@ -4,12 +4,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import random
+import re
 import socket
+import time
 from pathlib import Path
 from typing import Any, Callable
 
 import servers
 from servers import HAPROXY, STICKMESH, Server
+from support import wait
 
 Figures = dict[str, float]
 NOTHING = "nothing"  # a waiting time that was asked for makes no ratio
@@ -48,6 +51,8 @@ ROWS = [
     Row("taught_wall", "... all of them, wall time", "s"),
     Row("taught_mixed", "entry taught, 1M, all changed since", "us CPU", "1x", "2x"),
     Row("taught_mixed_wall", "... all of them, wall time", "s"),
+    Row("reload", "soft restart with 1M entries, wall time", "s", "under 1 s"),
+    Row("switch", "... during which nothing is read", "ms", "under 20 ms", beside=NOTHING),
     Row("delay_p50", "change to arrival, idle, p50", "ms", beside=NOTHING),
     Row("delay_p99", "change to arrival, idle, p99", "ms", "under interval + 5 ms", beside=NOTHING),
     Row("delay0_p50", "... publish-interval 0, p50", "ms", "", "under 2 ms", beside="delay_p50", speed=False),
@@ -128,6 +133,28 @@ def _two_origins(server: Server, sizes: Sizes) -> Figures:
     return {"update_two": known["us_per_update"], "memory_two": _growth(new, 2 * sizes.entries)}
 
 
+def _soft_restart(server: Server, sizes: Sizes) -> Figures:
+    """Until another process has everything, and serves."""
+    _push(server, sizes)
+    begin = time.monotonic()
+    if server.instance is not None:
+        instance = server.instance
+        instance.reload()
+        wait.until(lambda: instance.used("mesh/http"), lambda used: used == sizes.entries, interval=0.005, timeout=60,
+                   what="HAProxy's new process has every entry")
+        return {"reload": time.monotonic() - begin}
+    assert server.daemon is not None
+    answer = server.daemon.ask("reload", timeout=60.0)
+    took = time.monotonic() - begin
+    found = re.match(r"done: process (\d+) is in charge; .* the switch (\d+) ms", answer)
+    if found is None:
+        raise servers.Failed(answer)
+    server.daemon.follow(int(found[1]))
+    if (used := server.daemon.used("http")) != sizes.entries:
+        raise servers.Failed(f"the new process has {used} of {sizes.entries} entries")
+    return {"reload": took, "switch": float(found[2])}
+
+
 def _delay(server: Server, sizes: Sizes, prefix: str, at_haproxy: bool) -> Figures:
     """A change made at a HAProxy through its runtime socket, or by peer `a`, until peer `b` has it."""
     direct = server.kind == HAPROXY
@@ -172,6 +199,8 @@ STEPS = [
     Step("lesson", HAPROXY, _lesson),
     Step("lesson", STICKMESH, _lesson),
     Step("two origins", STICKMESH, _two_origins),
+    Step("soft restart", HAPROXY, _soft_restart),
+    Step("soft restart", STICKMESH, _soft_restart),
     Step("delay", HAPROXY, functools.partial(_delay, prefix="delay", at_haproxy=True)),
     *_delay_steps("20ms", ""),
     *_delay_steps("0ms", "0"),

@@ -53,6 +53,7 @@ class Server:
     name: str
     port: int
     instance: HAProxy | None = None
+    daemon: Agent | None = None
 
     def load(self, mode: list[str], *, names: str = "a", tables: str = "/http", settle_ms: int = 300) -> dict[str, Any]:
         """Runs peers_load against it, and returns its report."""
@@ -90,14 +91,14 @@ def _haproxy(directory: Path) -> Iterator[Server]:
 def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bool = False) -> Iterator[Server]:
     """|with_haproxy| adds an instance lb1 to it."""
     config = AgentConfig(peers=[PeerConfig(name) for name in ("a", "b", "lb1")], aggregates={"http": "http.total"},
-                         level="notice", agent_section='max-memory = "8GiB"',
+                         level="notice", agent_section='max-memory = "8GiB"\nswitch-timeout = "10s"',
                          peers_section=f'publish-interval = "{publish_interval}"')
     with contextlib.ExitStack() as stack:
         daemon = Agent(directory, config)
         daemon.start()
         stack.callback(daemon.stop)
         assert daemon.process is not None
-        server = Server(STICKMESH, daemon.process, config.name, daemon.port)
+        server = Server(STICKMESH, daemon.process, config.name, daemon.port, daemon=daemon)
         if with_haproxy:
             section = _peers_section(free_port(), {config.name: daemon.port}, ["http", "http.total"])
             server.instance = HAProxy(directory, "lb1", section)

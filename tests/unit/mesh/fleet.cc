@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "agent/aggregate/totals.h"
+#include "agent/snapshot/encoder.h"
+#include "agent/snapshot/file.h"
 
 namespace stickmesh::mesh {
 
@@ -119,8 +121,12 @@ bool Fleet::work() {
   }
   for (std::size_t index = 0; index < agents_.size(); ++index) {
     AgentSlot& slot = agents_[index];
-    if (!slot.life || paused(index) || (!any && slot.due > now_)) continue;
+    if (!slot.life || paused(index) || (!any && slot.due > now_ && !slot.succession)) continue;
     const auto next = slot.life->hub.run(now_);
+    if (slot.succession) {
+      work(index, *slot.succession);
+      any = true;
+    }
     slot.due = next ? std::max(*next, now_ + Duration(1)) : now_ + Duration(1000);
   }
   return any;
@@ -275,9 +281,60 @@ void Fleet::drop(const std::function<bool(const Connection&)>& which) {
 
 void Fleet::kill_agent(std::size_t index, Duration downtime) {
   drop([&](const Connection& at) { return at.agent == index || at.dialling_agent == index; });
+  agents_[index].succession.reset();
   agents_[index].life.reset();
   agents_[index].paused = {};
   agents_[index].start = now_ + downtime;
+}
+
+Fleet::Succession::Succession(Agent& before, const pipeline::HubSetup& setup, TimePoint now)
+    : next(std::make_unique<Agent>(setup)),
+      teaching(before.hub, now),
+      learning(
+          next->hub, [this] { learned = true; }, [] {}, now) {
+  hand_on_state(before, now);
+}
+
+void Fleet::Succession::hand_on_state(Agent& before, TimePoint now) {
+  snapshot::Encoder encoder(before.hub, snapshot::Encoder::Scope::kWithoutContributions);
+  if (!snapshot::restore(encoder.next(1, now), next->hub, now)) std::abort();
+}
+
+void Fleet::soft_restart(std::size_t index, Duration time) {
+  AgentSlot& slot = agents_[index];
+  if (!slot.life || slot.succession || paused(index)) return;
+  slot.succession = std::make_unique<Succession>(*slot.life, setup_of(index), now_);
+  slot.succession->until = now_ + time;
+}
+
+void Fleet::work(std::size_t agent, Succession& succession) {
+  if (!succession.teaching.run(now_)) return agents_[agent].succession.reset();
+  for (auto [from, pipe, to] : {std::tuple<Session*, sim::Pipe*, Session*>(
+                                    &succession.teaching, &succession.lesson, &succession.learning),
+                                {&succession.learning, &succession.answers, &succession.teaching}}) {
+    carry(from, *pipe);
+    if (const auto due = pipe->due();
+        due && *due <= now_ && !to->receive(pipe->take(now_, weather_, random_), now_))
+      std::abort();
+  }
+  if (succession.learned && now_ >= succession.until) switch_over(agent, succession);
+}
+
+void Fleet::switch_over(std::size_t agent, Succession& succession) {
+  AgentSlot& slot = agents_[agent];
+  while (!succession.teaching.all_sent() || succession.learning.size() < succession.teaching.size()) {
+    if (!succession.teaching.run(now_, /*freeze=*/true)) return slot.succession.reset();
+    carry(&succession.teaching, succession.lesson);
+    while (succession.lesson.due()) {
+      if (!succession.learning.receive(succession.lesson.take(now_, weather_, random_), now_)) std::abort();
+    }
+  }
+  succession.hand_on_state(*slot.life, now_);
+  // What the old process had to say to others it says no more.
+  drop([&](const Connection& at) { return at.agent == agent || at.dialling_agent == agent; });
+  const std::unique_ptr<Agent> before = std::exchange(slot.life, std::move(succession.next));
+  const std::unique_ptr<Succession> over = std::move(slot.succession);
+  slot.due = now_;
 }
 
 void Fleet::kill_origin(std::size_t index, Duration downtime) {

@@ -13,6 +13,7 @@
 #include "agent/base/error_log.h"
 #include "agent/pipeline/hub.h"
 #include "agent/pipeline/peer_link.h"
+#include "agent/pipeline/succession.h"
 #include "tests/unit/mesh/origin.h"
 #include "tests/unit/sim/pipe.h"
 
@@ -60,6 +61,8 @@ class Fleet {
   std::string agent_name(std::size_t index) const { return std::string(1, static_cast<char>('a' + index)); }
 
   void kill_agent(std::size_t index, Duration downtime);
+  /// A new process learns from the old one for so long, or longer, and takes its place.
+  void soft_restart(std::size_t index, Duration time);
   /// It neither reads nor works for so long.
   void pause_agent(std::size_t index, Duration time) { agents_[index].paused = now_ + time; }
   /// A new process that knows nothing, after |downtime|.
@@ -76,8 +79,21 @@ class Fleet {
   sim::Random& random() { return random_; }
 
  private:
+  /// The next life of an agent, while the present one teaches it.
+  struct Succession {
+    Succession(Agent& before, const pipeline::HubSetup& setup, TimePoint now);
+    void hand_on_state(Agent& before, TimePoint now);
+
+    std::unique_ptr<Agent> next;
+    bool learned = false;
+    pipeline::TeachingLink teaching;
+    pipeline::LearningLink learning;
+    sim::Pipe lesson, answers;
+    TimePoint until{};
+  };
   struct AgentSlot {
     std::unique_ptr<Agent> life;
+    std::unique_ptr<Succession> succession;
     TimePoint start{};
     TimePoint due{};
     TimePoint paused{};
@@ -104,6 +120,9 @@ class Fleet {
   bool start_what_is_due();
   bool dial_what_is_not_connected();
   bool work(Connection& connection);
+  /// Teaches, and once it is time, switches.
+  void work(std::size_t agent, Succession& succession);
+  void switch_over(std::size_t agent, Succession& succession);
   bool carry(Session* from, sim::Pipe& pipe);
   bool deliver(sim::Pipe& pipe, Connection& connection, bool to_accepting);
   Session* dialler(Connection& connection);

@@ -53,6 +53,8 @@ class Schedule {
         return fleet_.cut_agents(agent, other, time, random_.one_in(2));
       case 4:
         return fleet_.cut_origin(origin, agent, time);
+      case 5:
+        return fleet_.soft_restart(agent, Duration(random_.between(0, 500)));
       default:
         for (std::uint32_t times = random_.between(1, 5); times != 0; --times) {
           if (Origin* process = fleet_.origin(random_.below(3)))

@@ -71,6 +71,27 @@ TEST_F(MeshTest, AnAgentThatDiesIsReplacedAsPublisherBeforeTheMarkRunsOut) {
   EXPECT_TRUE(fleet.wait_for([&] { return fleet.origin(1)->totals().at("mallory") == 30U; }));
 }
 
+TEST_F(MeshTest, ASoftRestartChangesNoTotalAndLetsNoMarkRunOut) {
+  Fleet fleet(1, {{0}, {0}, {0}});
+  reach_marks(fleet);
+  fleet.origin(2)->count("mallory", 5);
+  fleet.origin(1)->count("mallory", 20);
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.origin(0)->totals().contains("mallory"); }));
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.origin(0)->totals().at("mallory") == 25U; }));
+  // Nobody but the agent knows any more what it has counted.
+  fleet.kill_origin(2, seconds(3600));
+  const std::uint64_t pid = fleet.agent(0)->hub.setup().pid;
+  fleet.soft_restart(0, Duration(200));
+  for (int step = 0; step < 60; ++step) {
+    fleet.advance(Duration(50));
+    fleet.origin(1)->count("mallory", 1);
+    ASSERT_TRUE(current(fleet, 0)) << step;
+    ASSERT_GE(fleet.origin(0)->totals().at("mallory"), 25U) << step;
+  }
+  EXPECT_NE(fleet.agent(0)->hub.setup().pid, pid);
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.origin(0)->totals().at("mallory") == 85U; }));
+}
+
 TEST_F(MeshTest, OneThatIsFrozenIsReplacedToo) {
   Fleet fleet(2, {{0, 1}, {0, 1}});
   reach_marks(fleet);
