@@ -60,12 +60,13 @@ class AgentConfig:
     allow_from: str = '["127.0.0.0/8"]'
     level: str = "debug"
     extra: str = ""
+    host: str = "127.0.0.1"  # on which it listens
 
     def toml(self, directory: Path, port: int) -> str:
         parts = [f'[agent]\nname = "{self.name}"\nstate-dir = "{directory}/state"\n{self.agent_section}\n',
                  f'[log]\nlevel = "{self.level}"\ntarget = "stderr"\n',
                  f'[admin]\nsocket = "{directory}/admin.sock"\n',
-                 f'[peers]\nlisten = ["127.0.0.1:{port}"]\nallow-from = {self.allow_from}\n{self.peers_section}\n']
+                 f'[peers]\nlisten = ["{self.host}:{port}"]\nallow-from = {self.allow_from}\n{self.peers_section}\n']
         parts += [peer.toml() for peer in self.peers]
         parts += [f'\n[[aggregate]]\nfrom = "{source}"\nto = "{target}"\n{self.aggregate_keys}\n'
                   for source, target in self.aggregates.items()]
@@ -85,6 +86,7 @@ class Agent:
         self.process: Process | None = None
         self.program = daemon_path()
         self.environment: dict[str, str] = {}
+        self.prefix: list[str] = []  # of the command, such as one that enters a network namespace
         (directory / "state").mkdir(parents=True, exist_ok=True)
 
     def write_config(self) -> None:
@@ -92,8 +94,8 @@ class Agent:
 
     def start(self) -> "Agent":
         self.write_config()
-        self.process = Process("stickmeshd", [self.program, "-f", str(self.config_path)], self.log_path,
-                               self.environment)
+        self.process = Process("stickmeshd", [*self.prefix, self.program, "-f", str(self.config_path)],
+                               self.log_path, self.environment)
         wait.until(self._answers, what="stickmeshd answers on its runtime socket", timeout=10.0)
         return self
 

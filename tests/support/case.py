@@ -47,8 +47,9 @@ class HaproxyTest(unittest.TestCase):
         if haproxy.version() < (major, minor):
             self.skipTest(f"{what} needs HAProxy {major}.{minor} or later")
 
-    def start_haproxy(self, name: str, config: str) -> HAProxy:
+    def start_haproxy(self, name: str, config: str, prefix: list[str] | None = None) -> HAProxy:
         instance = HAProxy(self.directory, name, config)
+        instance.prefix = prefix or []
         self.addCleanup(instance.stop)
         self._sources.append((f"haproxy {name}", (self.directory / f"{name}.log").read_text))
         return instance.start()
@@ -80,9 +81,11 @@ class MeshTest(HaproxyTest):
         self.layouts: dict[str, Layout] = {}
         self.instances: dict[str, HAProxy] = {}
 
-    def start_agent(self, config: AgentConfig, port: int | None = None, directory: Path | None = None) -> Agent:
+    def start_agent(self, config: AgentConfig, port: int | None = None, directory: Path | None = None,
+                    prefix: list[str] | None = None) -> Agent:
         """Each of several agents needs a |directory| of its own."""
         daemon = Agent(directory or self.directory, config, port)
+        daemon.prefix = prefix or []
         self.addCleanup(self._end_agent, daemon)
         self._sources.append((f"stickmeshd {config.name}", daemon.log))
         return daemon.start()

@@ -115,6 +115,7 @@ class HAProxy:
         self.socket_path = directory / f"{name}.sock"
         self.config_path = directory / f"{name}.cfg"
         self.process: Process | None = None
+        self.prefix: list[str] = []  # of the command, such as one that enters a network namespace
         self._old: list[Process] = []
         self._config = config
 
@@ -145,7 +146,7 @@ class HAProxy:
         path = binary()
         assert path is not None, "no haproxy"
         self.process = Process(f"haproxy {self.name}",
-                               [path, "-f", str(self.config_path), "-db", "-L", self.name, *extra],
+                               [*self.prefix, path, "-f", str(self.config_path), "-db", "-L", self.name, *extra],
                                self.directory / f"{self.name}.log")
         wait.until(self._answers, what=f"haproxy {self.name} answers on its stats socket", timeout=30.0)
 
