@@ -11,7 +11,6 @@ inline constexpr std::string_view kNotInThisBuild[] = {
     "agent.switch-timeout",
     "admin.http",
     "admin.token-file",
-    "peers.tls",
     "limit",
     "spoe",
     "events",

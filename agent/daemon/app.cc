@@ -8,7 +8,6 @@
 
 #include "agent/base/log.h"
 #include "agent/config/runtime_file.h"
-#include "agent/daemon/source.h"
 #include "agent/daemon/wiring.h"
 #include "agent/net/descriptors.h"
 #include "agent/net/systemd.h"
@@ -36,6 +35,7 @@ App::App(const config::Config& config, std::string config_file)
       rules_(rules_of(config)),
       registry_(rules_, config.agent.max_memory, config.peers.max_origins, draw_hash_seed()),
       hub_(hub_setup_of(config, std::move(config_file)), registry_, errors_),
+      sessions_(hub_),
       snapshots_(loop_, hub_, errors_, snapshot::snapshot_path(config.agent.state_dir),
                  config.agent.snapshot_interval),
       commands_(hub_, loop_.now()),
@@ -71,6 +71,7 @@ Result<void> App::start() {
     registry_.declare(table.definition, static_cast<std::size_t>(table.size), loop_.now());
   }
   if (auto restored = restore_runtime(); !restored) return restored;
+  if (auto protection = protect_peers(); !protection) return protection;
   snapshots_.load();
   if (auto listening = listen_for_commands(); !listening) return listening;
   if (auto listening = listen_for_peers(); !listening) return listening;
@@ -109,6 +110,15 @@ Result<void> App::restore_runtime() {
   return {};
 }
 
+Result<void> App::protect_peers() {
+  auto context = load_peers_tls(config_, hub_.setup().config_file);
+  if (!context) return tl::unexpected(context.error());
+  for (const std::string& doubt : peers_tls_doubts(context->get(), config_, hub_.setup().config_file))
+    log::warning("{}", doubt);
+  sessions_.protect(std::move(*context));
+  return {};
+}
+
 Result<void> App::listen_for_commands() {
   const auto address = net::SocketAddress::parse(config_.admin.socket);
   if (!address) return tl::unexpected(address.error());
@@ -129,7 +139,7 @@ Result<void> App::listen_for_peers() {
     if (!socket) return tl::unexpected(socket.error());
     listeners_.emplace_back(loop_, std::move(*socket),
                             [this](net::UniqueFd peer, const net::SocketAddress& from) {
-                              peers_.add(std::move(peer), from, hub_.accept(source_of(from), loop_.now()));
+                              peers_.add(std::move(peer), from, sessions_.accept(from, loop_.now()));
                             });
     log::info("peers are accepted on {} as '{}'", listeners_.back().address().to_string(),
               config_.agent.name);
@@ -142,7 +152,7 @@ Result<void> App::start_diallers() {
     if (peer.setup.address.empty()) continue;
     const auto address = net::SocketAddress::resolve(peer.setup.address);
     if (!address) return tl::unexpected(address.error());
-    diallers_.emplace_back(loop_, hub_, peers_, peer, *address);
+    diallers_.emplace_back(loop_, hub_, sessions_, peers_, peer, *address);
     diallers_.back().start();
   }
   return {};

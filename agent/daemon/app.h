@@ -8,6 +8,7 @@
 #include "agent/base/error_log.h"
 #include "agent/config/config.h"
 #include "agent/daemon/dialler.h"
+#include "agent/daemon/peer_sessions.h"
 #include "agent/daemon/snapshots.h"
 #include "agent/net/connection_set.h"
 #include "agent/net/listener.h"
@@ -33,6 +34,7 @@ class App {
 
  private:
   Result<void> restore_runtime();
+  Result<void> protect_peers();
   Result<void> listen_for_peers();
   Result<void> listen_for_commands();
   Result<void> start_diallers();
@@ -45,6 +47,7 @@ class App {
   pipeline::Rules rules_;
   pipeline::Registry registry_;
   pipeline::Hub hub_;
+  PeerSessions sessions_;
   Snapshots snapshots_;
   admin::Commands commands_;
   net::ConnectionSet peers_;
