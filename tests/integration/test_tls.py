@@ -80,7 +80,6 @@ class SessionTest(TlsTest):
         self.assertEqual({row["state"] for row in daemon.peers().values()}, {"synchronised"})
 
     def test_marks_stay_current_while_nobody_counts(self) -> None:
-        """Records are longer than what they protect: a mark must not wait for bytes that never come."""
         self.check_mesh("haproxy")
 
         def ahead() -> float:
