@@ -253,8 +253,9 @@ bool SecureSession::wants_input() const {
   return !impl_->inner || impl_->inner->wants_input();
 }
 
+// Whom this agent has dialled need not give way to strangers.
 bool SecureSession::answers() const {
-  return impl_->answers;
+  return impl_->answers || impl_->setup.role == Role::kDialling;
 }
 
 void SecureSession::closed(const Error& why, TimePoint now) {

@@ -218,6 +218,7 @@ TEST_F(HandshakeTest, AnEndInTheMiddleIsTold) {
 TEST_F(HandshakeTest, AHandshakeIsNoAnswer) {
   meet(without_check(good("lb1")), without_check(good("agent-1")));
   EXPECT_FALSE(accepter->session->answers());
+  EXPECT_TRUE(dialler->session->answers());
   accepter->inner->say("200");
   exchange(*dialler, *accepter);
   EXPECT_TRUE(accepter->session->answers());
