@@ -6,7 +6,7 @@
 
 #include <memory>
 
-/// Owners of OpenSSL's objects. Included by the .cc files of this folder only.
+/// Owners of OpenSSL's objects. Included by the .cc files of this folder and their tests only.
 namespace stickmesh::tls {
 
 struct Free {

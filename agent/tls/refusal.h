@@ -8,7 +8,7 @@
 #include "agent/base/time.h"
 #include "agent/tls/role.h"
 
-/// What went wrong, in words for the operator. Included by the .cc files of this folder only.
+/// What went wrong, in words for the operator. Included by the .cc files of this folder and their tests only.
 namespace stickmesh::tls {
 
 /// Why a certificate was refused; empty when none was.
