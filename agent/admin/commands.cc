@@ -20,7 +20,11 @@ constexpr std::string_view kHelp =
     "                                                this agent's own contribution to an entry\n"
     "clear table NAME [key K]                        counts from 0 again, at every instance\n"
     "set peer NAME maint|ready                       takes an instance out of the expected ones, or back in\n"
-    "forget peer NAME                                drops an instance that is away and not in the config\n";
+    "forget peer NAME                                drops an instance that is away and not in the config\n"
+    "reload                                          soft restart: a new process with the config and the "
+    "binary\n"
+    "                                                as they are now takes over; waits, and says how it "
+    "went\n";
 
 class TextAnswer final : public Answer {
  public:
@@ -32,6 +36,24 @@ class TextAnswer final : public Answer {
 
  private:
   std::string text_;
+};
+
+class ReloadAnswer final : public Answer {
+ public:
+  explicit ReloadAnswer(SoftRestart& soft_restart)
+      : soft_restart_(soft_restart), number_(soft_restart.begin()) {}
+  bool more(std::string& out, TimePoint /*now*/) override {
+    const auto ended = soft_restart_.ended(number_);
+    if (!ended) return true;
+    out += *ended ? fmt::format("done: {}\n", **ended)
+                  : fmt::format("error: {}: this process stays in charge\n", to_string(ended->error()));
+    return false;
+  }
+  Duration patience() const override { return Duration(20); }
+
+ private:
+  SoftRestart& soft_restart_;
+  const std::uint64_t number_;
 };
 
 }  // namespace
@@ -71,6 +93,8 @@ std::unique_ptr<Answer> Commands::run(std::string_view line, TimePoint now) {
   const auto is = [&](std::string_view first, std::string_view second) {
     return words.size() >= 2 && words[0] == first && words[1] == second;
   };
+  if (!retired_.empty()) return error_answer({Reason::kBadCommand, retired_});
+  if (words.size() == 1 && words[0] == "reload") return std::make_unique<ReloadAnswer>(soft_restart_);
   if (words.empty() || (words.size() == 1 && words[0] == "help")) return text_answer(std::string(kHelp));
   if (words.size() == 2) {
     if (is("show", "info")) return text_answer(show_info(now));

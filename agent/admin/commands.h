@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/admin/cli_session.h"
+#include "agent/admin/soft_restart.h"
 #include "agent/pipeline/hub.h"
 
 namespace stickmesh::admin {
@@ -16,7 +17,12 @@ namespace stickmesh::admin {
 /// backslash takes a space into a word.
 class Commands final : public CommandHandler {
  public:
-  Commands(pipeline::Hub& hub, TimePoint started) : hub_(hub), started_(started) {}
+  /// Both must outlive it.
+  Commands(pipeline::Hub& hub, SoftRestart& soft_restart, TimePoint started)
+      : hub_(hub), soft_restart_(soft_restart), started_(started) {}
+
+  /// From now on every command is refused, because of |why|.
+  void retire(std::string why) { retired_ = std::move(why); }
 
   std::unique_ptr<Answer> run(std::string_view line, TimePoint now) override;
 
@@ -38,7 +44,9 @@ class Commands final : public CommandHandler {
   pipeline::TableRecord* find_table(std::string_view name) const;
 
   pipeline::Hub& hub_;
+  SoftRestart& soft_restart_;
   TimePoint started_;
+  std::string retired_;
 };
 
 /// The words of a line. A backslash makes the next character part of a word, and stays: `key_from_text` reads

@@ -49,6 +49,7 @@ constexpr std::array<std::string_view, kReasonCount> kNames = {
     "not-found",
     "not-its-origin",
     "bad-snapshot",
+    "reload-failed",
     "system",
 };
 

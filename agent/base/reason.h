@@ -51,6 +51,7 @@ enum class Reason : std::uint8_t {
   kNotFound,            ///< a table, key or peer that does not exist
   kNotItsOrigin,        ///< an agent that says what only another may say
   kBadSnapshot,         ///< a snapshot that is damaged, or not this agent's
+  kReloadFailed,        ///< a soft restart after which the old process stays in charge
   kSystem,              ///< the operating system refused
   kCount,
 };

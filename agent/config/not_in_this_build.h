@@ -8,7 +8,6 @@ namespace stickmesh::config {
 /// the operator is told when one of them is set to something else than its default.
 inline constexpr std::string_view kNotInThisBuild[] = {
     "agent.drain-timeout",
-    "agent.switch-timeout",
     "admin.http",
     "admin.token-file",
     "limit",

@@ -30,19 +30,23 @@ net::ListenOptions options_of(const config::Listen& listen) {
 
 }  // namespace
 
-App::App(const config::Config& config, std::string config_file)
+App::App(const config::Config& config, std::string config_file, std::string program)
     : config_(config),
       rules_(rules_of(config)),
       registry_(rules_, config.agent.max_memory, config.peers.max_origins, draw_hash_seed()),
-      hub_(hub_setup_of(config, std::move(config_file)), registry_, errors_),
+      hub_(hub_setup_of(config, config_file), registry_, errors_),
       sessions_(hub_),
       snapshots_(loop_, hub_, errors_, snapshot::snapshot_path(config.agent.state_dir),
                  config.agent.snapshot_interval),
-      commands_(hub_, loop_.now()),
+      commands_(hub_, handover_, loop_.now()),
       peers_(loop_),
       admins_(loop_),
       work_timer_(loop_, [this] { work(); }),
-      work_deferred_(loop_, [this] { work(); }) {
+      work_deferred_(loop_, [this] { work(); }),
+      end_timer_(loop_, [this] { loop_.stop(); }),
+      handover_(loop_, hub_, errors_, {std::move(program), config_file, config.agent.switch_timeout},
+                {[this] { return listening(); }, [this] { freeze(); }, [this] { thaw(); },
+                 [this](pid_t successor) { retire(successor); }}) {
   hub_.set_wakeup([this] { work_deferred_.schedule(); });
   hub_.on_session_ended([this](const pipeline::Peer& peer) {
     for (Dialler& dialler : diallers_) {
@@ -58,6 +62,28 @@ App::~App() {
 }
 
 Result<void> App::start() {
+  if (auto begun = begin(); !begun) return begun;
+  snapshots_.load();
+  if (auto prepared = prepare({}); !prepared) return prepared;
+  serve();
+  if (const auto told = net::notify_systemd("READY=1"); !told) log::warning("{}", to_string(told.error()));
+  return {};
+}
+
+Result<void> App::start_take_over() {
+  if (auto begun = begin(); !begun) return begun;
+  takeover_.emplace(
+      loop_, hub_,
+      Takeover::Agent{[this](std::vector<net::UniqueFd> inherited) { return prepare(std::move(inherited)); },
+                      [this] { serve(); },
+                      [this] {
+                        failed_ = true;
+                        loop_.stop();
+                      }});
+  return {};
+}
+
+Result<void> App::begin() {
   // Besides sessions: callers that have not said who they are, clients of the runtime socket, listeners.
   constexpr std::size_t kOthers = 2 * net::UnansweredLimits{}.all + 64;
   const std::size_t descriptors = net::raise_descriptor_limit();
@@ -67,17 +93,6 @@ Result<void> App::start() {
         "(ulimit -Hn, LimitNOFILE=)",
         descriptors, config_.peers.max_origins);
   }
-  for (const config::Table& table : config_.table) {
-    registry_.declare(table.definition, static_cast<std::size_t>(table.size), loop_.now());
-  }
-  if (auto restored = restore_runtime(); !restored) return restored;
-  if (auto protection = protect_peers(); !protection) return protection;
-  snapshots_.load();
-  if (auto listening = listen_for_commands(); !listening) return listening;
-  if (auto listening = listen_for_peers(); !listening) return listening;
-  if (auto dialling = start_diallers(); !dialling) return dialling;
-  snapshots_.start();
-
   std::signal(SIGPIPE, SIG_IGN);
   signals_.emplace_back(loop_, SIGTERM, [this] { stop("SIGTERM"); });
   signals_.emplace_back(loop_, SIGINT, [this] { stop("SIGINT"); });
@@ -85,9 +100,65 @@ Result<void> App::start() {
     log::reopen();
     log::notice("SIGHUP: the log was reopened");
   });
-  signals_.emplace_back(loop_, SIGUSR2,
-                        [] { log::warning("SIGUSR2: the soft restart is not in this build"); });
-  return {};
+  signals_.emplace_back(loop_, SIGUSR2, [this] {
+    if (!waiting()) handover_.begin();
+  });
+  for (const config::Table& table : config_.table) {
+    registry_.declare(table.definition, static_cast<std::size_t>(table.size), loop_.now());
+  }
+  if (auto protection = protect_peers(); !protection) return protection;
+  return restore_runtime();
+}
+
+Result<void> App::prepare(std::vector<net::UniqueFd> inherited) {
+  inherited_ = std::move(inherited);
+  if (auto listening = listen_for_commands(); !listening) return listening;
+  if (auto listening = listen_for_peers(); !listening) return listening;
+  for (net::Listener& listener : listeners_) listener.pause();
+  return make_diallers();
+}
+
+void App::serve() {
+  for (const net::UniqueFd& left : inherited_) {
+    const net::SocketAddress address = net::SocketAddress::local(left.get());
+    log::notice("nobody is accepted on {} any more", address.to_string());
+    if (address.family() == net::Family::kUnix) ::unlink(std::string(address.path()).c_str());
+  }
+  inherited_.clear();
+  for (net::Listener& listener : listeners_) listener.resume();
+  for (Dialler& dialler : diallers_) dialler.start();
+  snapshots_.start();
+  hub_.wake();
+}
+
+std::vector<int> App::listening() const {
+  std::vector<int> descriptors;
+  for (const net::Listener& listener : listeners_) descriptors.push_back(listener.fd());
+  return descriptors;
+}
+
+void App::freeze() {
+  for (net::Listener& listener : listeners_) listener.pause();
+  peers_.suspend();
+  admins_.suspend();
+}
+
+void App::thaw() {
+  for (net::Listener& listener : listeners_) listener.resume();
+  peers_.resume();
+  admins_.resume();
+  hub_.wake();
+}
+
+// Its sessions stay open a little: whoever sees the new process's first sees no gap between them.
+void App::retire(pid_t successor) {
+  constexpr Duration kGrace{300};
+  const std::string state = fmt::format("MAINPID={}", successor);
+  if (const auto told = net::notify_systemd(state); !told) log::warning("{}", to_string(told.error()));
+  snapshots_.abandon();
+  commands_.retire(fmt::format("process {} is in charge now: ask again", successor));
+  admins_.resume();
+  end_timer_.set(loop_.now() + kGrace);
 }
 
 Result<void> App::restore_runtime() {
@@ -119,10 +190,20 @@ Result<void> App::protect_peers() {
   return {};
 }
 
-Result<void> App::listen_for_commands() {
-  const auto address = net::SocketAddress::parse(config_.admin.socket);
+Result<net::UniqueFd> App::listen(const std::string& text, const net::ListenOptions& options) {
+  const auto address = net::SocketAddress::resolve(text);
   if (!address) return tl::unexpected(address.error());
-  auto socket = net::listen_on(*address);
+  const auto same = std::find_if(inherited_.begin(), inherited_.end(), [&](const net::UniqueFd& socket) {
+    return net::SocketAddress::local(socket.get()) == *address;
+  });
+  if (same == inherited_.end()) return net::listen_on(*address, options);
+  net::UniqueFd socket = std::move(*same);
+  inherited_.erase(same);
+  return socket;
+}
+
+Result<void> App::listen_for_commands() {
+  auto socket = listen(config_.admin.socket, {});
   if (!socket) return tl::unexpected(socket.error());
   listeners_.emplace_back(
       loop_, std::move(*socket), [this](net::UniqueFd client, const net::SocketAddress& from) {
@@ -133,9 +214,7 @@ Result<void> App::listen_for_commands() {
 
 Result<void> App::listen_for_peers() {
   for (const config::Listen& listen : config_.peers.listen) {
-    const auto address = net::SocketAddress::resolve(config::to_string(listen.address));
-    if (!address) return tl::unexpected(address.error());
-    auto socket = net::listen_on(*address, options_of(listen));
+    auto socket = this->listen(config::to_string(listen.address), options_of(listen));
     if (!socket) return tl::unexpected(socket.error());
     listeners_.emplace_back(loop_, std::move(*socket),
                             [this](net::UniqueFd peer, const net::SocketAddress& from) {
@@ -147,31 +226,42 @@ Result<void> App::listen_for_peers() {
   return {};
 }
 
-Result<void> App::start_diallers() {
+Result<void> App::make_diallers() {
   for (pipeline::Peer& peer : hub_.peers()) {
     if (peer.setup.address.empty()) continue;
     const auto address = net::SocketAddress::resolve(peer.setup.address);
     if (!address) return tl::unexpected(address.error());
     diallers_.emplace_back(loop_, hub_, sessions_, peers_, peer, *address);
-    diallers_.back().start();
   }
   return {};
 }
 
 void App::work() {
   loop_.refresh();
-  if (const auto next = hub_.run(loop_.now())) {
-    if (!work_timer_.active() || *next < work_timer_.when()) work_timer_.set(*next);
+  // Until this process serves there is nobody to send to, and nothing may expire that is to be told yet.
+  if (waiting()) {
+    hub_.publish(loop_.now());
+    return;
   }
+  std::optional<TimePoint> next;
+  if (!handover_.frozen()) next = hub_.run(loop_.now());
+  if (handover_.run(loop_.now())) next = loop_.now();
+  if (next && (!work_timer_.active() || *next < work_timer_.when())) work_timer_.set(*next);
 }
 
-void App::run() {
-  if (const auto told = net::notify_systemd("READY=1"); !told) log::warning("{}", to_string(told.error()));
+bool App::run() {
   loop_.run();
+  return !failed_;
 }
 
 void App::stop(const char* signal) {
   log::notice("{}: stopping", signal);
+  // One that has another process in its place only goes, and one that waits has nothing to leave.
+  if (waiting() || handover_.gone()) {
+    failed_ = waiting();
+    return loop_.stop();
+  }
+  handover_.abandon();
   if (const auto told = net::notify_systemd("STOPPING=1"); !told) log::warning("{}", to_string(told.error()));
   snapshots_.finish();
   listeners_.clear();

@@ -2,14 +2,18 @@
 
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/admin/commands.h"
 #include "agent/base/error_log.h"
 #include "agent/config/config.h"
 #include "agent/daemon/dialler.h"
+#include "agent/daemon/handover.h"
 #include "agent/daemon/peer_sessions.h"
 #include "agent/daemon/snapshots.h"
+#include "agent/daemon/takeover.h"
 #include "agent/net/connection_set.h"
 #include "agent/net/listener.h"
 #include "agent/net/loop.h"
@@ -22,22 +26,38 @@ namespace stickmesh::daemon {
 /// The whole agent: makes every object and joins them. One thread.
 class App {
  public:
-  App(const config::Config& config, std::string config_file);
+  /// |program|: the path of the binary, for soft restarts.
+  App(const config::Config& config, std::string config_file, std::string program);
   App(const App&) = delete;
   App& operator=(const App&) = delete;
   ~App();
 
   /// Opens the listeners. An error says what to do; nothing is served then.
   Result<void> start();
-  /// Returns after SIGTERM or SIGINT.
-  void run();
+  /// The same for the new process of a soft restart, which serves once the old one says so.
+  Result<void> start_take_over();
+  /// Returns after SIGTERM or SIGINT, or once another process has taken over. False when this one was to take
+  /// over, and could not.
+  bool run();
 
  private:
+  /// What `start` has to do in any case, before anything is known.
+  Result<void> begin();
+  /// Makes what is served, but lets it wait. Listeners at the same address are taken from |inherited|.
+  Result<void> prepare(std::vector<net::UniqueFd> inherited);
+  void serve();
+  void freeze();
+  void thaw();
+  void retire(pid_t successor);
+  Result<net::UniqueFd> listen(const std::string& address, const net::ListenOptions& options);
   Result<void> restore_runtime();
   Result<void> protect_peers();
   Result<void> listen_for_peers();
   Result<void> listen_for_commands();
-  Result<void> start_diallers();
+  Result<void> make_diallers();
+  std::vector<int> listening() const;
+  /// This process is to take over, and does not serve yet.
+  bool waiting() const { return takeover_ && takeover_->waiting(); }
   void work();
   void stop(const char* signal);
 
@@ -54,8 +74,13 @@ class App {
   net::ConnectionSet admins_;
   std::list<net::Listener> listeners_;
   std::list<Dialler> diallers_;
+  std::vector<net::UniqueFd> inherited_;  ///< listeners that were not taken yet
   net::Timer work_timer_;
   net::Deferred work_deferred_;
+  net::Timer end_timer_;
+  Handover handover_;
+  std::optional<Takeover> takeover_;
+  bool failed_ = false;
   std::list<net::Signal> signals_;
 };
 

@@ -28,6 +28,7 @@ Dialler::Dialler(net::Loop& loop, pipeline::Hub& hub, PeerSessions& sessions, ne
 
 void Dialler::dial() {
   if (peer_.link != nullptr || connector_.busy() || handshaking_) return;
+  if (connections_.suspended()) return retry();
   connector_.start(address_, kPatience);
 }
 

@@ -1,6 +1,8 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <string>
+#include <system_error>
 
 #include "agent/base/log.h"
 #include "agent/config/config_file.h"
@@ -24,16 +26,21 @@ int check(const std::string& file, const config::Loaded& loaded) {
   return 0;
 }
 
-int serve(const std::string& file, const config::Loaded& loaded) {
+std::string own_path() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).string();
+}
+
+int serve(const std::string& file, const config::Loaded& loaded, bool take_over) {
   log::configure(loaded.config.log.level, loaded.config.log.target);
   for (const config::Finding& note : loaded.notes) log::notice("{}", config::to_string(note));
-  daemon::App app(loaded.config, file);
-  if (auto started = app.start(); !started) {
+  daemon::App app(loaded.config, file, own_path());
+  if (auto started = take_over ? app.start_take_over() : app.start(); !started) {
     log::error("{}", to_string(started.error()));
+    if (take_over) daemon::Takeover::tell_failure(started.error().detail);
     return 1;
   }
-  app.run();
-  return 0;
+  return app.run() ? 0 : 1;
 }
 
 }  // namespace
@@ -42,16 +49,21 @@ int main(int argc, char** argv) {
   CLI::App cli("stickmeshd: adds up the stick tables of several HAProxy instances", "stickmeshd");
   std::string file = "/etc/stickmesh/stickmesh.toml";
   bool check_only = false;
+  bool take_over = false;
   cli.add_option("-f,--config", file, "config file")->capture_default_str();
   cli.add_flag("-c,--check", check_only, "check the config, print what is wrong with it, and stop");
+  // Only for the process that a soft restart starts, so it is not shown.
+  cli.add_flag(daemon::kTakeoverOption, take_over)->group("");
   cli.set_version_flag("-v,--version", "stickmesh " STICKMESH_VERSION);
   CLI11_PARSE(cli, argc, argv);
 
   const config::LoadResult loaded = config::load_config(file);
   if (!loaded) {
-    for (const config::Finding& finding : loaded.error())
-      fmt::print(stderr, "{}\n", config::to_string(finding));
+    std::string findings;
+    for (const config::Finding& finding : loaded.error()) findings += config::to_string(finding) + '\n';
+    fmt::print(stderr, "{}", findings);
+    if (take_over) daemon::Takeover::tell_failure(findings.substr(0, findings.size() - 1));
     return 1;
   }
-  return check_only ? check(file, *loaded) : serve(file, *loaded);
+  return check_only ? check(file, *loaded) : serve(file, *loaded, take_over);
 }

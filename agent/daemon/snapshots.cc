@@ -84,13 +84,17 @@ void Snapshots::end() {
   start();
 }
 
-void Snapshots::finish() {
+void Snapshots::abandon() {
   timer_.stop();
   slice_.cancel();
   watcher_.stop();
   // The older one must not come after the newer.
   if (disk_.joinable()) disk_.join();
   saving_.reset();
+}
+
+void Snapshots::finish() {
+  abandon();
   if (auto saved = snapshot::save(path_, hub_, loop_.now()); !saved)
     errors_.record(saved.error(), "snapshot: the one before stays", loop_.now());
 }

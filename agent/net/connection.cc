@@ -48,7 +48,7 @@ Connection::Connection(Loop& loop, UniqueFd socket, const SocketAddress& peer,
   const int on = 1;
   if (peer_.is_ip()) ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   session_->set_wakeup([this] {
-    if (!in_call_ && socket_) flush_.schedule();
+    if (!in_call_ && !suspended_ && socket_) flush_.schedule();
   });
   session_->set_unread([this] {
     int size = 0;
@@ -69,10 +69,23 @@ void Connection::close(Error why) {
   if (!in_call_) drive([] { return Result<void>(); });
 }
 
+void Connection::suspend() {
+  suspended_ = true;
+  readable_.stop();
+  writable_.stop();
+  timer_.stop();
+  flush_.cancel();
+}
+
+void Connection::resume() {
+  suspended_ = false;
+  if (socket_) flush_.schedule();
+}
+
 // Every call of the session comes through here, and whatever it changed is seen to afterwards.
 template <typename Call>
 void Connection::drive(Call call) noexcept {
-  if (!socket_ || in_call_) return;
+  if (!socket_ || in_call_ || suspended_) return;
   in_call_ = true;
   try {
     settle(call());

@@ -47,6 +47,10 @@ class Connection {
   /// of the session, where the end waits until that call has returned.
   void close(Error why);
 
+  /// Neither reads nor writes nor keeps time until `resume`; a `close` waits, too.
+  void suspend();
+  void resume();
+
  private:
   struct Written {
     std::size_t size = 0;
@@ -70,6 +74,7 @@ class Connection {
   const OnClose on_close_;
   const Linger linger_;
   bool in_call_ = false;
+  bool suspended_ = false;
   bool answered_ = false;
   std::optional<Error> close_requested_;
   /// While the last bytes of a session that is over are being written: when to stop waiting for the reader.

@@ -31,6 +31,7 @@ Connection& ConnectionSet::add(UniqueFd socket, const SocketAddress& peer, std::
   auto connection =
       std::make_unique<Connection>(loop_, std::move(socket), peer, std::move(session), std::move(ended));
   Connection& added = *connection;
+  if (suspended_) added.suspend();
   connections_.emplace(&added, std::move(connection));
   unanswered_.push_back(&added);
   return added;
@@ -54,6 +55,16 @@ void ConnectionSet::make_room(const SocketAddress& newcomer) {
         {Reason::kHandshakeTimeout,
          fmt::format("gave way to another: {} connections wait for an answer", unanswered_.size())});
   }
+}
+
+void ConnectionSet::suspend() {
+  suspended_ = true;
+  for (auto& [key, connection] : connections_) connection->suspend();
+}
+
+void ConnectionSet::resume() {
+  suspended_ = false;
+  for (auto& [key, connection] : connections_) connection->resume();
 }
 
 void ConnectionSet::close_all(const Error& why) {

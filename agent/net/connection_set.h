@@ -30,12 +30,17 @@ class ConnectionSet {
                   Connection::OnClose on_close = {});
   std::size_t size() const { return connections_.size(); }
   void close_all(const Error& why);
+  /// As `Connection::suspend` and `resume`, of all of them and of those that are added meanwhile.
+  void suspend();
+  void resume();
+  bool suspended() const { return suspended_; }
 
  private:
   void make_room(const SocketAddress& newcomer);
 
   Loop& loop_;
   UnansweredLimits limits_;
+  bool suspended_ = false;
   std::unordered_map<const Connection*, std::unique_ptr<Connection>> connections_;
   std::list<Connection*> unanswered_;  ///< and some that were answered meanwhile; the oldest first
 };

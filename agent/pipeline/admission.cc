@@ -29,11 +29,7 @@ Result<Peer*> Hub::admit(PeerLink& link, const peers::Hello& hello, TimePoint no
     return peer;
   }
   peer = add_peer({hello.from, PeerKind::kHaproxy, {}, {}, 0}, /*configured=*/false);
-  if (peer == nullptr) {
-    return refuse(Reason::kTooManyOrigins,
-                  fmt::format("'{}' is one more than [peers] max-origins = {} allows", hello.from,
-                              registry_.origins().limit()));
-  }
+  if (peer == nullptr) return tl::unexpected(registry_.no_place_for(hello.from));
   if (auto from = check_source(link, *peer); !from) {
     registry_.origins()[peer->origin].known = false;
     instances_[peer->origin] = nullptr;

@@ -31,7 +31,7 @@ Hub::Hub(HubSetup setup, Registry& registry, ErrorLog& errors)
   begin_incarnation(
       std::chrono::duration_cast<std::chrono::seconds>(setup_.wall_clock().time_since_epoch()).count());
   for (const PeerSetup& peer : setup_.peers) {
-    if (peer.kind == PeerKind::kAgent) registry_.begin_relaying();
+    if (peer.kind == PeerKind::kAgent) registry_.track(store::Tracking::kHeard);
     if (add_peer(peer, /*configured=*/true) == nullptr) {
       log::error("peer {} has no place: raise [peers] max-origins", peer.name);
     }
@@ -57,6 +57,19 @@ bool Hub::renew_incarnation() {
   const store::OriginId before = own_origin_;
   if (!begin_incarnation(second)) return false;
   registry_.origins()[before].present = false;
+  return true;
+}
+
+bool Hub::go_on(const Continuity& continuity) {
+  const store::OriginId before = own_origin_;
+  if (continuity.incarnation != incarnation_) {
+    if (!begin_incarnation(continuity.incarnation)) return false;
+    registry_.origins()[before].present = false;
+    registry_.origins()[before].known = false;
+  }
+  own_update_id_ = continuity.own_update_id;
+  registry_.raise_lamport(continuity.lamport);
+  learned_ |= continuity.learned;
   return true;
 }
 
@@ -203,6 +216,18 @@ bool Hub::publish(TimePoint now) {
   return waiting;
 }
 
+void Hub::keep_changes(bool on) {
+  on ? ++keepers_ : --keepers_;
+  const store::Tracking others = agents() != 0 ? store::Tracking::kHeard : store::Tracking::kNothing;
+  registry_.track(keepers_ != 0 ? store::Tracking::kAll : others);
+}
+
+void Hub::publish_to_relays() {
+  for (auto& [name, record] : registry_.tables()) {
+    if (record.relay) record.relay->publish();
+  }
+}
+
 std::optional<TimePoint> Hub::run(TimePoint now) {
   std::optional<TimePoint> next;
   const auto at_latest = [&](TimePoint when) {
@@ -226,9 +251,7 @@ std::optional<TimePoint> Hub::run(TimePoint now) {
   mixing_.look(registry_, now, [&](const Error& error, const std::string& table) {
     errors_.record(error, "table " + table, now);
   });
-  for (auto& [name, record] : registry_.tables()) {
-    if (record.relay) record.relay->publish();
-  }
+  publish_to_relays();
   const bool unpublished = publish(now);
   if (unpublished) at_latest(last_publish_ + setup_.publish_interval);
   keep_marks(unpublished, now);

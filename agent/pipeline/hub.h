@@ -42,6 +42,14 @@ struct HubSetup {
   std::function<std::chrono::system_clock::time_point()> wall_clock = std::chrono::system_clock::now;
 };
 
+/// With what the next process of this agent goes on besides tables and peers: it is the same incarnation.
+struct Continuity {
+  std::int64_t incarnation = 0;     ///< the Unix second at which it began
+  std::uint32_t own_update_id = 0;  ///< the last that was used
+  std::uint64_t lamport = 0;        ///< the number of the newest change
+  bool learned = false;
+};
+
 /// Joins the sessions with the tables: who may come in, which of two sessions stays, who is present, and when
 /// totals are published and sent. Knows neither sockets nor the loop: `run` is to be called at the end of
 /// each wake-up that brought something, and when it asked for it.
@@ -86,6 +94,18 @@ class Hub {
   /// An incarnation of this name has counted before: this one, which has not yet, takes another. False when
   /// there is no place for it.
   bool renew_incarnation();
+  Continuity continuity() const { return {incarnation_, own_update_id_, registry_.lamport(), learned_}; }
+  /// This agent has counted nothing yet, or gone on with the same before. False when there is no place for
+  /// it.
+  bool go_on(const Continuity& continuity);
+  /// Whether all changes are kept for the next process of this agent, besides those for other agents.
+  /// Counted: for as many as have said so.
+  void keep_changes(bool on);
+  /// Puts totals up to date that are sent to nobody yet; otherwise a part of `run`. True when some have to
+  /// wait.
+  bool publish(TimePoint now);
+  /// What tables have heard becomes what others can be told of; otherwise a part of `run`.
+  void publish_to_relays();
   /// The peer of that name, known before a restart and last heard of at |last_seen|, as if only its session
   /// had ended. Null when it is expected no more.
   Peer* recall(std::string_view name, TimePoint last_seen, TimePoint now);
@@ -179,7 +199,6 @@ class Hub {
   void update_learned(TimePoint now);
   bool isolated(TimePoint now) const;
   void forget(std::list<Peer>::iterator peer, TimePoint now);
-  bool publish(TimePoint now);
   /// Takes the time of the next barrier, and puts it behind all that had arrived by then.
   void keep_marks(bool unpublished, TimePoint now);
 
@@ -199,6 +218,7 @@ class Hub {
   store::OriginId own_origin_ = 0;
   std::int64_t incarnation_ = 0;  ///< the Unix second at which it began
   std::uint32_t own_update_id_ = 0;
+  unsigned keepers_ = 0;  ///< of all changes
   TimePoint last_publish_{};
   std::optional<Mark> barrier_;  ///< waits until all that had arrived at its time is published
   TimePoint next_barrier_{};

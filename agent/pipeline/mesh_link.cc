@@ -17,7 +17,11 @@ constexpr std::size_t kMaxOrigins = 256;
 }  // namespace
 
 MeshLink::MeshLink(Hub& hub, peers::PeerSession& session, Peer& peer)
-    : hub_(hub), session_(session), peer_(peer) {
+    : hub_(hub),
+      session_(session),
+      peer_(peer),
+      inputs_(hub.registry()),
+      sending_(hub.registry(), session, kFirstTable, TableSending::To::kAgent) {
   hub_.fellows_.push_back(this);
 }
 
@@ -43,11 +47,8 @@ void MeshLink::lesson_ended(bool complete, TimePoint now) {
   hub_.wake();
 }
 
-void MeshLink::no_place_for(std::string_view origin, TimePoint now) {
-  hub_.errors().record(
-      {Reason::kTooManyOrigins, fmt::format("'{}' is one more than [peers] max-origins = {} allows", origin,
-                                            hub_.registry().origins().limit())},
-      peer_.setup.name, now);
+void MeshLink::complain(const Error& error, TimePoint now) {
+  hub_.errors().record(error, peer_.setup.name, now);
 }
 
 bool MeshLink::fresh(TimePoint now, Duration limit) const {
@@ -65,53 +66,27 @@ std::optional<std::uint32_t> MeshLink::table_defined(const TableDefinition& defi
     TableDefinition rows = mesh_definition();
     rows.expire = definition.expire;
     if (definition != rows) {
-      hub_.errors().record({Reason::kDefinitionMismatch,
-                            fmt::format("its {} is '{}', of another version: upgrade the older agent",
-                                        kMeshTable, describe(definition))},
-                           peer_.setup.name, now);
+      complain({Reason::kDefinitionMismatch,
+                fmt::format("its {} is '{}', of another version: upgrade the older agent", kMeshTable,
+                            describe(definition))},
+               now);
       return std::nullopt;
     }
     return kRows;
   }
   const RelayedName name = split_relayed(definition.name);
-  if (name.origin.empty() || !definition.versioned) return std::nullopt;
-  if (hub_.registry().rules().treat(name.table).kind == Treatment::Kind::kOutput) return std::nullopt;
-  hub_.spare_incarnation(name.origin);
-  const auto origin = hub_.registry().origins().intern(name.origin);
-  if (!origin) {
-    no_place_for(name.origin, now);
-    return std::nullopt;
-  }
-  TableDefinition plain = definition;
-  plain.name = name.table;
-  plain.versioned = false;
-  TableRecord& record = hub_.registry().define(*origin, plain, now);
-  auto known = std::find_if(inputs_.begin(), inputs_.end(), [&](const Input& input) {
-    return input.record == &record && input.origin == *origin;
-  });
-  if (known == inputs_.end()) {
-    known = inputs_.emplace(inputs_.end());
-    known->record = &record;
-    known->origin = *origin;
-    known->its_own = name.origin.starts_with(peer_.setup.name + "#");
-  }
-  known->definition = std::move(plain);
-  fit(*known, now);
-  return static_cast<std::uint32_t>(known - inputs_.begin());
-}
-
-void MeshLink::fit(Input& input, TimePoint now) {
-  const store::Table& table = *input.record->table;
-  input.layout_number = table.layout_number();
-  const auto problem = hub_.registry().mismatch(*input.record, input.origin, input.definition);
-  input.plan = problem ? store::Plan{} : store::make_plan(input.definition, table.layout());
-  if (input.record->replicated) input.plan.types = ~0U;
-  if (problem) hub_.errors().record({Reason::kDefinitionMismatch, *problem}, peer_.setup.name, now);
+  // Who has written what is between two processes of one agent.
+  if (name.writer) return std::nullopt;
+  if (!name.origin.empty()) hub_.spare_incarnation(name.origin);
+  const RelayedInputs::Defined defined = inputs_.define(definition, now);
+  if (defined.problem) complain(*defined.problem, now);
+  if (defined.handle) inputs_[*defined.handle].its_own = name.origin.starts_with(peer_.setup.name + "#");
+  return defined.handle;
 }
 
 void MeshLink::updated(std::uint32_t handle, const peers::Update& update, TimePoint now) {
   if (handle == kRows) return take_row(update, now);
-  Input& input = inputs_[handle];
+  RelayedInput& input = inputs_[handle];
   if (!may_say(input, update)) {
     return refuse_it(Reason::kNotItsOrigin, fmt::format("tells what '{}' has counted, to whom it is not home",
                                                         hub_.registry().origins()[input.origin].name));
@@ -121,7 +96,7 @@ void MeshLink::updated(std::uint32_t handle, const peers::Update& update, TimePo
                      fmt::format("tells of a generation or a change of '{}' that nobody can have counted to",
                                  hub_.registry().origins()[input.origin].name));
   }
-  if (input.layout_number != input.record->table->layout_number()) fit(input, now);
+  if (const auto problem = inputs_.fit(input)) complain(*problem, now);
   if (!input.plan.steps.empty()) adopt(input, update, now);
 }
 
@@ -132,23 +107,15 @@ bool MeshLink::within_bounds(const peers::VersionField& version) {
                      [](std::uint64_t change) { return change <= store::kMaxChangeNumber; });
 }
 
-bool MeshLink::may_say(const Input& input, const peers::Update& update) const {
+bool MeshLink::may_say(const RelayedInput& input, const peers::Update& update) const {
   return update.lesson || update.version.cleared || input.its_own || had_home_.contains(input.origin);
 }
 
-void MeshLink::adopt(Input& input, const peers::Update& update, TimePoint now) {
+void MeshLink::adopt(RelayedInput& input, const peers::Update& update, TimePoint now) {
   // What others hold of our own counts can't be newer than what we hold, but for an operator's word.
   if (input.origin == hub_.own_origin() && !update.version.cleared) return;
   store::Table& table = *input.record->table;
-  store::Copy copy;
-  copy.origin = input.origin;
-  copy.version = {update.version.generation, update.version.update_id};
-  copy.key = update.key;
-  copy.cells = update.cells;
-  copy.server_key = update.server_key;
-  copy.changes = update.version.changes;
-  copy.expires = now + update.remaining;
-  copy.cleared = update.version.cleared;
+  store::Copy copy = input.copy(update, now);
   const store::EntryId entry = table.find(update.key);
   if (entry != store::kNone && !input.record->replicated) {
     if (clear_here(input, entry, update, now)) return;
@@ -161,7 +128,7 @@ void MeshLink::adopt(Input& input, const peers::Update& update, TimePoint now) {
   }
 }
 
-bool MeshLink::clear_here(const Input& input, store::EntryId entry, const peers::Update& update,
+bool MeshLink::clear_here(const RelayedInput& input, store::EntryId entry, const peers::Update& update,
                           TimePoint now) {
   store::Table& table = *input.record->table;
   const store::ContributionId id = table.find(entry, input.origin);
@@ -176,17 +143,7 @@ bool MeshLink::clear_here(const Input& input, store::EntryId entry, const peers:
 }
 
 bool MeshLink::names(store::OriginId origin) const {
-  return row(origin) != nullptr || std::any_of(inputs_.begin(), inputs_.end(),
-                                               [&](const Input& input) { return input.origin == origin; });
-}
-
-std::uint64_t MeshLink::backlog() const {
-  std::uint64_t waiting = 0;
-  for (const Sending& sending : sending_) {
-    const store::ChangeFeed& feed = sending.record->relay->feed();
-    waiting += feed.size() - feed.after(sending.cursor);
-  }
-  return waiting;
+  return row(origin) != nullptr || inputs_.names(origin);
 }
 
 std::optional<TimePoint> MeshLink::next_run() const {

@@ -11,6 +11,8 @@
 
 #include "agent/pipeline/hub.h"
 #include "agent/pipeline/mesh_row.h"
+#include "agent/pipeline/relayed_inputs.h"
+#include "agent/pipeline/table_sending.h"
 
 namespace stickmesh::pipeline {
 
@@ -52,68 +54,40 @@ class MeshLink {
   /// Whether it speaks of that origin in this session.
   bool names(store::OriginId origin) const;
   /// Contributions that wait.
-  std::uint64_t backlog() const;
+  std::uint64_t backlog() const { return sending_.backlog(); }
   std::size_t tables_in() const { return inputs_.size(); }
-  std::size_t tables_out() const { return next_table_ - kFirstTable; }
+  std::size_t tables_out() const { return sending_.tables(); }
 
  private:
   static constexpr peers::TableId kRowTable = 1;
   static constexpr peers::TableId kFirstTable = 2;
-  /// The handle of the other agent's rows; those of its other tables are indices of |inputs_|.
+  /// The handle of the other agent's rows; those of its other tables are of |inputs_|.
   static constexpr std::uint32_t kRows = 0xffffffff;
-
-  /// A contribution's table and origin, as the other agent tells it.
-  struct Input {
-    TableRecord* record = nullptr;
-    store::OriginId origin = store::kNobody;
-    TableDefinition definition;
-    store::Plan plan;  ///< empty while the definition does not fit the standing one
-    std::uint32_t layout_number = 0;
-    bool its_own = false;  ///< an incarnation of that agent
-  };
-  struct Outgoing {
-    peers::TableId number = 0;
-    std::uint32_t types = 0;
-    std::uint32_t layout_number = 0;
-    TableDefinition definition;
-  };
-  /// How far one of our tables has been told.
-  struct Sending {
-    TableRecord* record = nullptr;
-    std::uint64_t cursor = 0;
-    std::uint32_t redefinitions = 0;
-    std::vector<Outgoing> origins;  ///< by origin
-  };
 
   void ask(TimePoint now);
   void take_row(const peers::Update& update, TimePoint now);
   void take_agent_row(const std::string& name, const AgentRow& row);
   void compare_totals(store::OriginId origin, TimePoint now);
   void take_origin_row(const std::string& name, const OriginRow& row, TimePoint now);
-  void fit(Input& input, TimePoint now);
-  bool may_say(const Input& input, const peers::Update& update) const;
+  bool may_say(const RelayedInput& input, const peers::Update& update) const;
   static bool within_bounds(const peers::VersionField& version);
-  void adopt(Input& input, const peers::Update& update, TimePoint now);
+  void adopt(RelayedInput& input, const peers::Update& update, TimePoint now);
   /// Another agent let the key count from 0 again, and the instance is ours to tell.
-  bool clear_here(const Input& input, store::EntryId entry, const peers::Update& update, TimePoint now);
-  void no_place_for(std::string_view origin, TimePoint now);
+  bool clear_here(const RelayedInput& input, store::EntryId entry, const peers::Update& update,
+                  TimePoint now);
+  void complain(const Error& error, TimePoint now);
   void refuse_it(Reason reason, std::string detail);
 
   void send_rows();
   void send_agent_row(TimePoint now);
   void send_row(std::string_view key, const MeshCells& cells);
   OriginRow row_of(const Peer* home, store::OriginId origin) const;
-  bool send_lesson(TimePoint now);
-  bool send_changes(TimePoint now);
-  bool send_changes(Sending& sending, TimePoint now);
-  void send(Sending& sending, store::ContributionId contribution, std::uint64_t sequence, TimePoint now);
-  void find_tables();
 
   Hub& hub_;
   peers::PeerSession& session_;
   Peer& peer_;
 
-  std::vector<Input> inputs_;
+  RelayedInputs inputs_;
   AgentRow agent_;
   std::vector<std::optional<OriginRow>> rows_;  ///< by origin
   std::set<store::OriginId> had_home_;          ///< instances that it was home to in this session
@@ -124,10 +98,8 @@ class MeshLink {
   std::optional<TimePoint> ask_again_;
   bool blocked_ = false;  ///< the buffer was full at the last `run`
 
-  std::vector<Sending> sending_;
-  std::size_t tables_known_ = 0;
-  std::uint32_t reuses_ = 0;  ///< of origins' ids, when what is kept by them was made
-  peers::TableId next_table_ = kFirstTable;
+  TableSending sending_;
+  std::uint32_t reuses_ = 0;                    ///< of origins' ids, when |told_| was made
   std::vector<std::optional<OriginRow>> told_;  ///< by origin
   std::uint32_t row_id_ = 0;
   std::uint32_t number_ = 0;
@@ -136,8 +108,6 @@ class MeshLink {
 
   bool lesson_asked_ = false;
   bool in_lesson_ = false;
-  std::size_t lesson_table_ = 0;
-  store::EntryId lesson_entry_ = 0;
 };
 
 }  // namespace stickmesh::pipeline

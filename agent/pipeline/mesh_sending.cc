@@ -9,11 +9,9 @@ namespace stickmesh::pipeline {
 
 namespace {
 
-constexpr std::size_t kHighWater = 256 * 1024;
 // Twice as often as a mark needs it, so that a row that is late makes nobody stale.
 constexpr Duration kRowInterval{250};
 constexpr std::size_t kNumbersKept = 64;
-constexpr std::size_t kLookedAtOnce = 20'000;
 
 }  // namespace
 
@@ -24,97 +22,20 @@ void MeshLink::lesson_requested(TimePoint /*now*/) {
 
 void MeshLink::run(TimePoint now) {
   if (ask_again_ && now >= *ask_again_) ask(now);
-  if (std::exchange(reuses_, hub_.registry().origins().reuses()) != hub_.registry().origins().reuses()) {
-    told_.clear();
-    for (Sending& sending : sending_) sending.origins.clear();
-  }
-  find_tables();
-  for (Sending& sending : sending_) {
-    const std::uint32_t redefinitions = sending.record->table->redefinitions();
-    // The entries were dropped, and with them what others had told.
-    if (std::exchange(sending.redefinitions, redefinitions) != redefinitions) ask(now);
-  }
+  const std::uint32_t reuses = hub_.registry().origins().reuses();
+  if (std::exchange(reuses_, reuses) != reuses) told_.clear();
+  // The entries were dropped, and with them what others had told.
+  if (sending_.look_for_tables()) ask(now);
   send_rows();
   if (std::exchange(lesson_asked_, false)) {
     in_lesson_ = true;
-    lesson_table_ = 0;
-    lesson_entry_ = 0;
-    for (Sending& sending : sending_) sending.cursor = sending.record->relay->feed().last();
+    sending_.begin_lesson();
   }
-  blocked_ = in_lesson_ && !send_lesson(now);
+  blocked_ = in_lesson_ && !sending_.send_lesson(now);
   if (blocked_) return;
   if (std::exchange(in_lesson_, false)) session_.finish_lesson(hub_.learned(), now);
-  blocked_ = !send_changes(now);
+  blocked_ = !sending_.send_changes(now);
   if (!blocked_ && now >= next_row_) send_agent_row(now);
-}
-
-void MeshLink::find_tables() {
-  auto& tables = hub_.registry().tables();
-  if (tables_known_ == tables.size()) return;
-  tables_known_ = tables.size();
-  for (auto& named : tables) {
-    TableRecord* record = &named.second;
-    const bool known = std::any_of(sending_.begin(), sending_.end(),
-                                   [&](const Sending& sending) { return sending.record == record; });
-    if (!known) sending_.push_back({record, 0, record->table->redefinitions(), {}});
-  }
-}
-
-bool MeshLink::send_lesson(TimePoint now) {
-  std::size_t looked = 0;
-  for (; lesson_table_ < sending_.size(); ++lesson_table_, lesson_entry_ = 0) {
-    Sending& sending = sending_[lesson_table_];
-    store::Table& table = *sending.record->table;
-    for (;;) {
-      const store::EntryId entry = table.next(lesson_entry_);
-      if (entry == store::kNone) break;
-      if (session_.pending().size() >= kHighWater || ++looked > kLookedAtOnce) return false;
-      lesson_entry_ = entry + 1;
-      for (store::ContributionId id = table.first(entry); id != store::kNone; id = table.following(id)) {
-        // Numbered below all that is told live, and never acknowledged.
-        if (table.live(id, now)) send(sending, id, 1, now);
-      }
-    }
-  }
-  return true;
-}
-
-bool MeshLink::send_changes(TimePoint now) {
-  return std::all_of(sending_.begin(), sending_.end(),
-                     [&](Sending& sending) { return send_changes(sending, now); });
-}
-
-bool MeshLink::send_changes(Sending& sending, TimePoint now) {
-  const Relay& relay = *sending.record->relay;
-  const store::ChangeFeed& feed = relay.feed();
-  if (sending.cursor == feed.last()) return true;
-  for (std::size_t at = feed.after(sending.cursor); at < feed.size(); ++at) {
-    if (session_.pending().size() >= kHighWater) return false;
-    const store::ChangeFeed::Place place = feed.at(at);
-    sending.cursor = place.sequence;
-    if (relay.newest(place) && sending.record->table->live(place.entry, now))
-      send(sending, place.entry, place.sequence, now);
-  }
-  sending.cursor = feed.last();
-  return true;
-}
-
-void MeshLink::send(Sending& sending, store::ContributionId contribution, std::uint64_t sequence,
-                    TimePoint now) {
-  store::Table& table = *sending.record->table;
-  const store::OriginId origin = table.origin(contribution);
-  if (sending.origins.size() <= origin) sending.origins.resize(std::size_t{origin} + 1);
-  Outgoing& outgoing = sending.origins[origin];
-  if (outgoing.number == 0) outgoing.number = next_table_++;
-  if (outgoing.types != table.stored_types(origin) || outgoing.layout_number != table.layout_number() ||
-      outgoing.definition.name.empty()) {
-    outgoing.types = table.stored_types(origin);
-    outgoing.layout_number = table.layout_number();
-    outgoing.definition = sending.record->relay->announced(origin);
-  }
-  session_.select(outgoing.number, outgoing.definition);
-  session_.append_update(
-      sending.record->relay->encode(contribution, static_cast<std::uint32_t>(sequence), now));
 }
 
 void MeshLink::send_row(std::string_view key, const MeshCells& cells) {
@@ -206,7 +127,7 @@ void MeshLink::take_origin_row(const std::string& name, const OriginRow& row, Ti
                      fmt::format("says that '{}' is of generation {}", name, row.generation));
   }
   const auto id = hub_.instance_elsewhere(name, row.home, now);
-  if (!id) return no_place_for(name, now);
+  if (!id) return complain(hub_.registry().no_place_for(name), now);
   if (rows_.size() <= *id) rows_.resize(std::size_t{*id} + 1);
   const bool published = rows_[*id] && rows_[*id]->publishes;
   rows_[*id] = row;

@@ -48,6 +48,11 @@ Registry::Registry(const Rules& rules, std::size_t max_memory, std::size_t max_o
                                                                          hash_seed,
                                                                          [this] { purge_largest(); }} {}
 
+Error Registry::no_place_for(std::string_view origin) const {
+  return {Reason::kTooManyOrigins,
+          fmt::format("'{}' is one more than [peers] max-origins = {} allows", origin, origins_.limit())};
+}
+
 TableRecord* Registry::find(std::string_view name) {
   const auto found = tables_.find(name);
   return found == tables_.end() ? nullptr : &found->second;
@@ -75,7 +80,7 @@ TableRecord& Registry::add(const TableDefinition& definition, std::size_t max_en
   record.replicated = replicated;
   record.table =
       std::make_unique<store::Table>(name, standing, merges, max_entries, shared_, now, replicated);
-  if (relaying_) record.relay = std::make_unique<Relay>(*record.table);
+  track(record);
   if (replicated) {
     record.output = std::make_unique<Output>(*record.table, now);
     log::info("table {}: {}; it is replicated", name, describe(standing));
@@ -87,6 +92,20 @@ TableRecord& Registry::add(const TableDefinition& definition, std::size_t max_en
   }
   if (record.output) ++outputs_number_;
   return record;
+}
+
+void Registry::track(store::Tracking tracking) {
+  tracking_ = tracking;
+  for (auto& [name, record] : tables_) track(record);
+}
+
+void Registry::track(TableRecord& record) const {
+  record.table->track(tracking_);
+  if (tracking_ == store::Tracking::kNothing) {
+    record.relay.reset();
+  } else if (!record.relay) {
+    record.relay = std::make_unique<Relay>(*record.table);
+  }
 }
 
 TableRecord& Registry::declare(const TableDefinition& definition, std::size_t max_entries, TimePoint now) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -19,7 +20,7 @@ namespace stickmesh::pipeline {
 struct TableRecord {
   std::unique_ptr<store::Table> table;
   std::unique_ptr<Output> output;  ///< null when no rule publishes it
-  std::unique_ptr<Relay> relay;    ///< null without other agents
+  std::unique_ptr<Relay> relay;    ///< null while nobody is to be told
   bool replicated = false;         ///< the last change wins: every entry has one contribution, the agent's
   /// What each origin said the table is, whether it stands or not.
   std::map<store::OriginId, TableDefinition> definitions;
@@ -40,8 +41,10 @@ class Registry {
   const store::MemoryBudget& budget() const { return budget_; }
   const Rules& rules() const { return rules_; }
 
-  /// There are other agents to tell. To be called before there are tables.
-  void begin_relaying() { relaying_ = true; }
+  /// What is kept for others to be told of: nothing, or for the other agents, or for them and the next
+  /// process of this one.
+  void track(store::Tracking tracking);
+  store::Tracking tracking() const { return tracking_; }
 
   /// A table of the config. |max_entries| 0: bounded by memory alone.
   TableRecord& declare(const TableDefinition& definition, std::size_t max_entries, TimePoint now);
@@ -61,6 +64,9 @@ class Registry {
   std::optional<std::string> mismatch(const TableRecord& record, store::OriginId origin,
                                       const TableDefinition& definition) const;
 
+  /// Why |origin| gets no number.
+  Error no_place_for(std::string_view origin) const;
+
   TableRecord* find(std::string_view name);
   /// The table whose total is published as |output|.
   TableRecord* find_output(std::string_view output);
@@ -70,6 +76,8 @@ class Registry {
   /// Counts the tables made: someone who waits for an output looks again when it changes.
   std::uint64_t outputs_number() const { return outputs_number_; }
   std::uint64_t lamport() const { return lamport_; }
+  /// A change of that number is known of.
+  void raise_lamport(std::uint64_t number) { lamport_ = std::max(lamport_, number); }
   /// The version of a change that this agent accepts into a replicated table.
   store::Version next_change() {
     ++lamport_;
@@ -79,6 +87,7 @@ class Registry {
  private:
   TableRecord& add(const TableDefinition& definition, std::size_t max_entries, TimePoint now);
   void settle_definition(TableRecord& record, TimePoint now);
+  void track(TableRecord& record) const;
   static void extend(TableRecord& record, const TableDefinition& definition);
   void purge_largest();
 
@@ -90,7 +99,7 @@ class Registry {
   store::Shared shared_;
   std::map<std::string, TableRecord, std::less<>> tables_;
   std::uint64_t outputs_number_ = 0;
-  bool relaying_ = false;
+  store::Tracking tracking_ = store::Tracking::kNothing;
 };
 
 }  // namespace stickmesh::pipeline

@@ -6,9 +6,7 @@
 
 namespace stickmesh::pipeline {
 
-Relay::Relay(store::Table& table) : table_(&table), redefinitions_(table.redefinitions()) {
-  table.track_heard(true);
-}
+Relay::Relay(store::Table& table) : table_(&table), redefinitions_(table.redefinitions()) {}
 
 void Relay::publish() {
   // The rows that its places speak of went with the old definition.
@@ -30,7 +28,14 @@ TableDefinition Relay::announced(store::OriginId origin) const {
   return definition;
 }
 
-Bytes Relay::encode(store::ContributionId contribution, std::uint32_t update_id, TimePoint now) {
+TableDefinition Relay::announced(store::OriginId origin, store::OriginId writer) const {
+  TableDefinition definition = announced(origin);
+  definition.name += '@';
+  if (writer != store::kNobody) definition.name += table_->shared().origins[writer].name;
+  return definition;
+}
+
+Bytes Relay::encode(store::ContributionId contribution, std::uint32_t update_id, TimePoint now, bool whole) {
   const store::Table& table = *table_;
   const store::Copy copy = table.copy(contribution, buffer_, now);
   encoder_.begin(update_id, std::clamp(copy.expires - now, Duration(1), Duration(peers::kMaxTime)));
@@ -58,14 +63,19 @@ Bytes Relay::encode(store::ContributionId contribution, std::uint32_t update_id,
       }
     }
   }
-  encoder_.version({copy.version.generation, copy.version.update_id, copy.cleared, copy.changes});
+  encoder_.version({copy.version.generation, copy.version.update_id, copy.cleared, copy.changes,
+                    whole && copy.heard, whole && copy.owed});
   return encoder_.finish();
 }
 
 RelayedName split_relayed(std::string_view name) {
   const std::size_t at = name.find('@');
-  if (at == std::string_view::npos) return {name, {}};
-  return {name.substr(0, at), name.substr(at + 1)};
+  if (at == std::string_view::npos) return {name, {}, {}};
+  const std::string_view rest = name.substr(at + 1);
+  const std::size_t next = rest.find('@');
+  if (next == std::string_view::npos || !is_incarnation(rest.substr(0, next)))
+    return {name.substr(0, at), rest, {}};
+  return {name.substr(0, at), rest.substr(0, next), rest.substr(next + 1)};
 }
 
 bool is_incarnation(std::string_view origin) {

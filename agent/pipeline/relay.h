@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "agent/peers/wire/entry_update.h"
@@ -9,8 +11,9 @@
 
 namespace stickmesh::pipeline {
 
-/// What this agent itself has heard of one table, in order, for the other agents: each of them is a cursor
-/// into it, and only the newest state of a contribution waits. Owned by the registry, beside the table.
+/// What this agent has heard of one table, in order, for the other agents and for its own next process: each
+/// of them is a cursor into it, and only the newest state of a contribution waits. What is heard the table's
+/// `Tracking` says. Owned by the registry, beside the table.
 class Relay {
  public:
   explicit Relay(store::Table& table);
@@ -25,10 +28,14 @@ class Relay {
   }
 
   /// The update of |contribution| under |update_id|, for a definition made by `announced`; always timed.
-  /// Valid until the next call.
-  Bytes encode(store::ContributionId contribution, std::uint32_t update_id, TimePoint now);
+  /// |whole|: with what only our own next process may know. Valid until the next call.
+  Bytes encode(store::ContributionId contribution, std::uint32_t update_id, TimePoint now,
+               bool whole = false);
   /// The table as agents tell it to each other: TABLE@ORIGIN, with the types that |origin| stores.
   TableDefinition announced(store::OriginId origin) const;
+  /// As our own next process is told of a replicated table: TABLE@ORIGIN@WRITER, without the last if nobody
+  /// has written.
+  TableDefinition announced(store::OriginId origin, store::OriginId writer) const;
 
   std::size_t memory() const { return feed_.memory() + sequences_.capacity() * sizeof(std::uint64_t); }
 
@@ -41,10 +48,12 @@ class Relay {
   peers::UpdateEncoder encoder_;
 };
 
-/// Splits TABLE@ORIGIN; the origin is empty when |name| has none. HAProxy allows no '@' in a table's name.
+/// Splits TABLE@ORIGIN[@WRITER]; what |name| lacks is empty. Neither tables nor incarnations of agents, which
+/// are the origins of what somebody else has written, have an '@' in their names.
 struct RelayedName {
   std::string_view table;
   std::string_view origin;
+  std::optional<std::string_view> writer;
 };
 RelayedName split_relayed(std::string_view name);
 /// Whether |origin| is an agent's own, "agent-1#1700000000": such have one generation and no session.

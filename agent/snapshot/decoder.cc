@@ -40,6 +40,15 @@ class Decoder {
     header.agent = objects_.text(objects_.get(map, "agent"), "the agent's name");
     header.written =
         static_cast<std::int64_t>(objects_.number(objects_.get(map, "written"), kMaxMilliseconds, "written"));
+    if (const Object* incarnation = objects_.find(map, "incarnation")) {
+      pipeline::Continuity& continuity = header.continuity.emplace();
+      continuity.incarnation =
+          static_cast<std::int64_t>(objects_.number(*incarnation, kMaxMilliseconds, "incarnation"));
+      continuity.own_update_id =
+          static_cast<std::uint32_t>(objects_.number(objects_.get(map, "own"), kMax32, "own"));
+      continuity.lamport = objects_.number(objects_.get(map, "lamport"), store::kMaxChangeNumber, "lamport");
+      continuity.learned = objects_.flag(objects_.get(map, "learned"), "learned");
+    }
     return header;
   }
 
@@ -75,6 +84,8 @@ class Decoder {
       origin.away = time(*away, "away");
       origin.pid = objects_.number(objects_.get(map, "pid"), kMax64, "pid");
       origin.complete = objects_.flag(objects_.get(map, "complete"), "complete");
+      if (const Object* process = objects_.find(map, "process"))
+        origin.process = objects_.number(*process, kMax64, "process");
     }
     if (++origins_ > kMaxOrigins) objects_.fail("more origins than there can be");
     if (fault().empty()) receiver_.origin(origin);

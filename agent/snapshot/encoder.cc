@@ -76,7 +76,7 @@ std::uint64_t milliseconds(Duration time) {
 
 }  // namespace
 
-Encoder::Encoder(pipeline::Hub& hub) : hub_(hub), registry_(hub.registry()) {}
+Encoder::Encoder(pipeline::Hub& hub, Scope scope) : hub_(hub), registry_(hub.registry()), scope_(scope) {}
 
 Bytes Encoder::next(std::size_t contributions, TimePoint now) {
   out_.clear();
@@ -97,7 +97,7 @@ Bytes Encoder::next(std::size_t contributions, TimePoint now) {
     }
     const store::Table& table = *at->second.table;
     if (layout_number_ != table.layout_number()) write_section(at->second);
-    for (;; ++entry_) {
+    for (; scope_ == Scope::kAll; ++entry_) {
       if (contributions == 0) {
         framer_.add(as_bytes({out_.data(), out_.size()}));
         return as_bytes({out_.data(), out_.size()});
@@ -122,7 +122,15 @@ void Encoder::write_header() {
   const auto written =
       std::chrono::duration_cast<std::chrono::milliseconds>(hub_.setup().wall_clock().time_since_epoch());
   Pack pack(out_);
-  pack.map(2).text("agent").text(hub_.setup().agent_name).text("written").number(milliseconds(written));
+  const bool goes_on = scope_ == Scope::kWithoutContributions;
+  pack.map(goes_on ? 6 : 2);
+  pack.text("agent").text(hub_.setup().agent_name).text("written").number(milliseconds(written));
+  if (goes_on) {
+    const pipeline::Continuity continuity = hub_.continuity();
+    pack.text("incarnation").number(static_cast<std::uint64_t>(continuity.incarnation));
+    pack.text("own").number(continuity.own_update_id).text("lamport").number(continuity.lamport);
+    pack.text("learned").flag(continuity.learned);
+  }
   // Also those without contributions: their generations go on.
   for (const pipeline::Peer& peer : hub_.peers()) {
     if (peer.setup.kind == pipeline::PeerKind::kHaproxy) number_of(peer.origin);
@@ -212,12 +220,13 @@ store::OriginId Encoder::number_of(store::OriginId origin) {
   const pipeline::Peer* peer = peer_of(origin);
   const bool heard = peer != nullptr && (peer->link != nullptr || peer->last_seen != TimePoint{});
   Pack pack(out_);
-  pack.object(Kind::kOrigin, 1).map(heard ? 5 : 2);
+  pack.object(Kind::kOrigin, 1).map(heard ? 6 : 2);
   pack.text("name").text(known.name).text("generation").number(known.generation);
   if (heard) {
     pack.text("away").number(peer->link != nullptr ? 0 : milliseconds(clock_ - peer->last_seen));
     // One that is asked once more is not complete yet.
     pack.text("pid").number(peer->pid).text("complete").flag(peer->complete && !peer->succeeds);
+    pack.text("process").number(peer->process);
   }
   return next_number_++;
 }

@@ -16,7 +16,12 @@ namespace stickmesh::snapshot {
 /// contribution has its own version, so that they need not be of one instant. |hub| must outlive it. No I/O.
 class Encoder {
  public:
-  explicit Encoder(pipeline::Hub& hub);
+  enum class Scope : std::uint8_t {
+    kAll,
+    /// What the next process of a soft restart is not told by `pipeline::TeachingLink`.
+    kWithoutContributions,
+  };
+  explicit Encoder(pipeline::Hub& hub, Scope scope = Scope::kAll);
 
   /// The next bytes of the file, of about |contributions| of them. Valid until the next call; empty after the
   /// last.
@@ -39,6 +44,7 @@ class Encoder {
 
   pipeline::Hub& hub_;
   pipeline::Registry& registry_;
+  const Scope scope_;
   TimePoint started_{};
   TimePoint clock_{};
   Framer framer_;

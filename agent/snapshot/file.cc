@@ -71,24 +71,20 @@ class Heading final : public Receiver {
   Header header_;
 };
 
-/// Nothing of |hub| has changed when there is an error.
-Result<void> restore(Bytes file, pipeline::Hub& hub, TimePoint now) {
+}  // namespace
+
+Result<Restoration::Counts> restore(Bytes file, pipeline::Hub& hub, TimePoint now) {
   Heading heading;
-  if (auto checked = decode(file, heading); !checked) return checked;
+  if (auto checked = decode(file, heading); !checked) return tl::unexpected(checked.error());
   const std::string& name = hub.setup().agent_name;
   if ((*heading).agent != name) {
     return refuse(Reason::kBadSnapshot,
                   fmt::format("it is the agent {}'s, and this one is called {}", (*heading).agent, name));
   }
   Restoration restoration(hub, now);
-  if (auto decoded = decode(file, restoration); !decoded) return decoded;
-  const Restoration::Counts counts = restoration.finish();
-  log::notice("snapshot: {} contributions restored; {} had expired, {} were left out", counts.restored,
-              counts.expired, counts.left_out);
-  return {};
+  if (auto decoded = decode(file, restoration); !decoded) return tl::unexpected(decoded.error());
+  return restoration.finish();
 }
-
-}  // namespace
 
 std::string snapshot_path(const std::string& state_dir) {
   return state_dir + "/snapshot.msgpack";
@@ -97,8 +93,13 @@ std::string snapshot_path(const std::string& state_dir) {
 Result<void> load(const std::string& path, pipeline::Hub& hub, TimePoint now) {
   const auto file = map(path);
   if (file && !*file) return {};
-  Result<void> restored = file ? restore((*file)->bytes(), hub, now) : tl::unexpected(file.error());
-  if (restored) return restored;
+  const Result<Restoration::Counts> restored =
+      file ? restore((*file)->bytes(), hub, now) : tl::unexpected(file.error());
+  if (restored) {
+    log::notice("snapshot: {} contributions restored; {} had expired, {} were left out", restored->restored,
+                restored->expired, restored->left_out);
+    return {};
+  }
   const std::string aside = path + ".refused";
   Error error = restored.error();
   if (std::rename(path.c_str(), aside.c_str()) == 0) {

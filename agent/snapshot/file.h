@@ -6,11 +6,15 @@
 #include "agent/base/atomic_file.h"
 #include "agent/pipeline/hub.h"
 #include "agent/snapshot/encoder.h"
+#include "agent/snapshot/restoration.h"
 
 namespace stickmesh::snapshot {
 
 /// The file of it in the state directory.
 std::string snapshot_path(const std::string& state_dir);
+
+/// Gives |hub| what |file| holds. Nothing of it has changed when there is an error.
+Result<Restoration::Counts> restore(Bytes file, pipeline::Hub& hub, TimePoint now);
 
 /// Gives |hub| what the snapshot at |path| holds, if there is one. One that is damaged, of a later version or
 /// of another agent changes nothing: it is set aside as PATH.refused, and the error says so. Blocks for as

@@ -8,6 +8,7 @@
 
 #include "agent/base/table_definition.h"
 #include "agent/base/time.h"
+#include "agent/pipeline/hub.h"
 #include "agent/store/table.h"
 
 /// What a snapshot holds. The file is a row of msgpack objects:
@@ -18,9 +19,12 @@
 /// known as such before anything of it is used. Maps may have more keys, and arrays more elements, than this
 /// version knows, and kinds that it does not know are left out: what is added so needs no new format.
 ///
-/// header        {"agent", "written": Unix time in ms}
+/// header        {"agent", "written": Unix time in ms, and between the processes of a soft restart
+///               "incarnation", "own": update id, "lamport", "learned"}
 /// kClock        [0, ms]: what follows is as it was that long after "written"
-/// kOrigin       [1, {"name", "generation", of instances: "away": ms, "pid", "complete"}]: numbered from 0
+/// kOrigin       [1, {"name", "generation", of instances: "away": ms, "pid", "process", "complete"}]:
+/// numbered
+///               from 0
 /// kTable        [2, {"definition", "replicated"}]: what follows is of that table. One that comes again has
 /// been
 ///               defined anew meanwhile.
@@ -52,6 +56,8 @@ inline constexpr std::size_t kMaxOrigins = store::kNobody;
 struct Header {
   std::string agent;
   std::int64_t written = 0;  ///< Unix time in ms
+  /// The agent goes on: nobody has counted since, and what it has counted itself is no other incarnation's.
+  std::optional<pipeline::Continuity> continuity;
 };
 
 struct OriginRecord {
@@ -59,6 +65,7 @@ struct OriginRecord {
   std::uint32_t generation = 0;
   std::optional<Duration> away;  ///< nothing: no instance, or one that was never heard of
   std::uint64_t pid = 0;
+  std::uint64_t process = 0;  ///< as `store::Origin::process`; 0: as the pid says
   bool complete = false;
 };
 

@@ -9,6 +9,8 @@
 namespace stickmesh::snapshot {
 
 void Restoration::header(const Header& header) {
+  goes_on_ = header.continuity && hub_.go_on(*header.continuity);
+  if (goes_on_) return;
   const auto wall =
       std::chrono::duration_cast<Duration>(hub_.setup().wall_clock().time_since_epoch()).count();
   away_ = Duration(std::clamp<std::int64_t>(wall - header.written, 0, kMaxMilliseconds));
@@ -23,7 +25,7 @@ void Restoration::origin(const OriginRecord& origin) {
   const bool ours = origin.name == origins[hub_.own_origin()].name;
   const TimePoint last_seen = now_ - origin.away.value_or(Duration(0)) - away();
   pipeline::Peer* peer = origin.away ? hub_.recall(origin.name, last_seen, now_) : nullptr;
-  const bool has_place = !ours || hub_.renew_incarnation();
+  const bool has_place = !ours || goes_on_ || hub_.renew_incarnation();
   const store::OriginId id =
       has_place ? origins.intern(origin.name).value_or(store::kNobody) : store::kNobody;
   origins_.push_back(id);
@@ -31,14 +33,17 @@ void Restoration::origin(const OriginRecord& origin) {
   origins[id].generation = std::max(origins[id].generation, origin.generation);
   if (peer == nullptr) {
     const auto& peers = hub_.peers();
-    if (std::none_of(peers.begin(), peers.end(), [&](const auto& known) { return known.origin == id; }))
+    if (id != hub_.own_origin() &&
+        std::none_of(peers.begin(), peers.end(), [&](const auto& known) { return known.origin == id; })) {
       gone_.insert(id);
+    }
     return;
   }
   // The same process goes on with its session. One whose lesson was not over may still be taught by another.
+  peer->recalled = !goes_on_;
   peer->pid = origin.pid;
   peer->generation = origins[id].generation;
-  peer->process = origins[id].process = origin.pid;
+  peer->process = origins[id].process = goes_on_ ? origin.process : origin.pid;
   peer->complete = origin.complete;
   peer->succeeds = origin.pid != 0 && !origin.complete;
 }
@@ -106,6 +111,9 @@ void Restoration::contribution(const Contribution& contribution) {
 }
 
 Restoration::Counts Restoration::finish() {
+  for (auto& [name, record] : registry_.tables()) {
+    if (goes_on_) record.restored = record.definitions.empty();
+  }
   for (const store::OriginId origin : gone_) registry_.origins()[origin].known = false;
   for (const auto& [table, why] : refused_) {
     log::notice("table {} of the snapshot is left out: {}", table, why);

@@ -13,7 +13,8 @@ namespace stickmesh::snapshot {
 
 /// Lays a snapshot over what an agent holds, which is best nothing yet: the newer version of a contribution
 /// wins. Lives and ages go on by the time since it was written, as the wall clock says; a clock that went
-/// back says that it was none. To be given to `decode` once, then asked for `finish`.
+/// back says that it was none. One with a `Continuity` makes this the same agent as before, without any time
+/// between. To be given to `decode` once, then asked for `finish`.
 class Restoration final : public Receiver {
  public:
   Restoration(pipeline::Hub& hub, TimePoint now) : hub_(hub), registry_(hub.registry()), now_(now) {}
@@ -40,6 +41,7 @@ class Restoration final : public Receiver {
   pipeline::Hub& hub_;
   pipeline::Registry& registry_;
   TimePoint now_;
+  bool goes_on_ = false;
   Duration away_{0};
   Duration since_written_{0};
   std::vector<store::OriginId> origins_;     ///< by their numbers in the file; kNobody: no place

@@ -22,6 +22,7 @@ Copy Table::copy(ContributionId id, CopyBuffer& buffer, TimePoint now) const {
   copy.expires = expires(id);
   copy.cleared = (from.flags & kClearedFlag) != 0;
   copy.owed = owed(id);
+  copy.heard = !adopted(id);
   copy.writer = from.writer;
   buffer.cells.clear();
   buffer.changes.clear();
@@ -69,7 +70,7 @@ Applied Table::adopt(const Plan& plan, const Copy& copy, TimePoint now) {
     ++counters_.refused;
     return Applied::kNoMemory;
   }
-  if (!fresh && !supersedes(copy, id)) {
+  if (!fresh && !copy.stands && !supersedes(copy, id)) {
     ++counters_.stale;
     return Applied::kStale;
   }
@@ -84,6 +85,7 @@ Applied Table::adopt(const Plan& plan, const Copy& copy, TimePoint now) {
   contribution.writer = copy.writer;
   contribution.flags = (copy.heard ? 0U : kAdopted) | (copy.cleared ? kClearedFlag : 0U);
   if (copy.owed) owe(id);
+  hear(id, Tracking::kAll);
   if (!fresh) set_expiry(id, expires);
   mark_moved(contribution.entry, differs);
   return differs ? Applied::kChanged : Applied::kRefreshed;

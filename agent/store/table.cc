@@ -300,8 +300,8 @@ Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
   return fresh || differs ? Applied::kChanged : Applied::kRefreshed;
 }
 
-void Table::hear(ContributionId id) {
-  if (!track_heard_ || (head(id).flags & kHeard) != 0) return;
+void Table::hear(ContributionId id, Tracking cause) {
+  if (tracking_ < cause || (head(id).flags & kHeard) != 0) return;
   head(id).flags |= kHeard;
   heard_.push_back(id);
 }
@@ -330,6 +330,7 @@ void Table::settle(ContributionId id) {
   if (!owed(id)) return;
   head(id).flags &= ~kOwed;
   --owed_[origin(id)];
+  hear(id, Tracking::kAll);
 }
 
 void Table::remove_contribution(ContributionId gone) {

@@ -98,6 +98,15 @@ struct Copy {
   /// This agent had it from the origin itself, before a restart: what the origin says next is newer, whatever
   /// its number.
   bool heard = false;
+  /// It takes the place of whatever is held here: the same agent says so, from before a soft restart.
+  bool stands = false;
+};
+
+/// Which contributions a table remembers for `Table::take_heard`.
+enum class Tracking : std::uint8_t {
+  kNothing,
+  kHeard,  ///< of which their own origin, or an operator, has said something
+  kAll,    ///< these, and those that another agent has told or of which a flag has changed
 };
 
 /// Room for the values of a `Copy` that is being read.
@@ -271,9 +280,8 @@ class Table {
     changed_.clear();
   }
   void mark_changed(EntryId entry);
-  /// Whether contributions are remembered of which their own origin, or an operator, has said something. Off
-  /// until there is another agent to tell.
-  void track_heard(bool on) { track_heard_ = on; }
+  /// Off until there is somebody to tell.
+  void track(Tracking tracking) { tracking_ = tracking; }
   bool has_heard() const { return !heard_.empty(); }
   /// Calls |tell|(contribution) once for each of them since the last time.
   template <typename Tell>
@@ -386,7 +394,7 @@ class Table {
                          std::uint64_t number);
   bool write_copy(ContributionId contribution, const Plan& plan, const Copy& copy, TimePoint now);
   void owe(ContributionId contribution);
-  void hear(ContributionId contribution);
+  void hear(ContributionId contribution, Tracking cause = Tracking::kHeard);
   /// What follows any update of a contribution: its total may have to be published again.
   void mark_moved(EntryId entry, bool differs);
   void move_sum(EntryId entry, const Column& column, std::uint32_t element, std::uint64_t before,
@@ -417,7 +425,7 @@ class Table {
   std::vector<EntryId> changed_;
   bool track_changes_ = false;
   std::vector<ContributionId> heard_;
-  bool track_heard_ = false;
+  Tracking tracking_ = Tracking::kNothing;
   TableCounters counters_;
   std::function<void(EntryId)> on_removed_;
 };

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ class SessionTest(TlsTest):
     def check_mesh(self, dial: str) -> Agent:
         options = {name: {"status": True, **self.tls(self.authority.issue(name))} for name in ("lb1", "lb2")}
         daemon = self.mesh_of(options, dial=dial, agent={
-            "allow_from": "[]", "extra": self.section(self.authority.issue("agent-1"))})
+            "agent_section": 'switch-timeout = "2s"', "allow_from": "[]",
+            "extra": self.section(self.authority.issue("agent-1"))})
         self.send("lb1", "joe", 3)
         self.send("lb2", "joe", 4)
         self.wait_total("joe", "http_req_cnt", 7)
@@ -140,6 +142,23 @@ class SessionTest(TlsTest):
         daemon.stop()
         daemon.start()
         self.wait_sessions("lb1")
+
+
+    def test_a_soft_restart_takes_the_renewed_files(self) -> None:
+        """Nothing is lost; a file that cannot be used leaves the old process in charge."""
+        daemon = self.check_mesh("both")
+        certificate = self.authority.issue("agent-1", "renewed", file="agent-1")
+        self.assertIn("in charge", daemon.reload())
+        self.send("lb1", "joe", 3)
+        self.wait_total("joe", "http_req_cnt", 10, timeout=30)
+        with socket.create_connection(("127.0.0.1", daemon.port), 5.0) as connection:
+            context = ssl.create_default_context(cafile=str(self.authority.certificate))
+            with context.wrap_socket(connection, server_hostname="renewed"):
+                pass
+        certificate.write_text("no PEM\n")
+        self.assertIn("peers.tls.cert", daemon.ask("reload"))
+        self.send("lb1", "joe", 1)
+        self.wait_total("joe", "http_req_cnt", 11, timeout=30)
 
 
 class AgentsTest(TlsTest):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from support import haproxy, wait
 from support.ports import free_port
-from support.process import Process
+from support.process import Adopted, Process
 
 ROOT = Path(__file__).resolve().parents[2]
 _SANITIZER = re.compile(r"(ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer)")
@@ -83,6 +83,8 @@ class Agent:
         self.socket_path = directory / "admin.sock"
         self.log_path = directory / "agent.log"
         self.process: Process | None = None
+        self.program = daemon_path()
+        self.environment: dict[str, str] = {}
         (directory / "state").mkdir(parents=True, exist_ok=True)
 
     def write_config(self) -> None:
@@ -90,7 +92,8 @@ class Agent:
 
     def start(self) -> "Agent":
         self.write_config()
-        self.process = Process("stickmeshd", [daemon_path(), "-f", str(self.config_path)], self.log_path)
+        self.process = Process("stickmeshd", [self.program, "-f", str(self.config_path)], self.log_path,
+                               self.environment)
         wait.until(self._answers, what="stickmeshd answers on its runtime socket", timeout=10.0)
         return self
 
@@ -106,6 +109,23 @@ class Agent:
         code = self.process.stop(timeout=15.0)
         self.check_sanitizers()
         return code
+
+    def reload(self) -> str:
+        """A soft restart with the config as it is now, and what `reload` says of it. Once a new process is in charge, and
+        the old one has ended, this is it."""
+        self.write_config()
+        answer = self.ask("reload", timeout=60.0)
+        if (found := re.match(r"done: process (\d+) is in charge", answer)) is not None:
+            self.follow(int(found[1]))
+        return answer
+
+    def follow(self, pid: int) -> None:
+        """Another process has taken over."""
+        assert self.process is not None
+        code = self.process.wait()
+        if code != 0:
+            raise AssertionError(f"the old stickmeshd ended with {code}:\n{self.log()[-4000:]}")
+        self.process = Adopted("stickmeshd", pid, self.log_path)
 
     def kill(self) -> None:
         assert self.process is not None

@@ -7,6 +7,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+from support import wait
+
 _RUNNING: set["Process"] = set()
 
 
@@ -79,6 +81,51 @@ class Process:
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Adopted(Process):
+    """A process that one of ours has started and that outlives it, such as a daemon after a soft restart. How it ended
+    is told to its parent alone."""
+
+    def __init__(self, name: str, pid: int, log_path: Path) -> None:  # pylint: disable=super-init-not-called
+        self.name = name
+        self.pid = pid
+        self.log_path = log_path
+        _RUNNING.add(self)
+
+    def running(self) -> bool:
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return state != "Z"
+
+    @property
+    def exit_code(self) -> int | None:
+        return None if self.running() else 0
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float = 10.0) -> int:
+        wait.until(self.running, lambda running: not running, timeout=timeout, what=f"{self.name} ends")
+        return 0
+
+    def stop(self, timeout: float = 10.0) -> int:
+        if self.running():
+            self.send_signal(signal.SIGCONT)
+            self.send_signal(signal.SIGTERM)
+            try:
+                self.wait(timeout)
+            except AssertionError:
+                self.kill()
+        _RUNNING.discard(self)
+        return 0
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+        self.wait()
+        _RUNNING.discard(self)
 
 
 def stop_all() -> None:

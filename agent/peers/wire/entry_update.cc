@@ -8,6 +8,10 @@ namespace stickmesh::peers {
 namespace {
 
 constexpr std::uint64_t kMax32 = std::numeric_limits<std::uint32_t>::max();
+// Flags of a version.
+constexpr std::uint64_t kCleared = 1;
+constexpr std::uint64_t kHeard = 2;
+constexpr std::uint64_t kOwed = 4;
 
 std::size_t cells_of(const StoredType& stored) {
   return traits(stored.type).kind == ValueKind::kRate ? 3 * std::size_t{stored.elements} : stored.elements;
@@ -55,7 +59,10 @@ VersionField read_version(Reader& reader, std::span<std::uint64_t> changes) {
   VersionField version;
   version.generation = static_cast<std::uint32_t>(reader.varint_up_to(kMax32));
   version.update_id = static_cast<std::uint32_t>(reader.varint_up_to(kMax32));
-  version.cleared = (reader.varint() & 1U) != 0;
+  const std::uint64_t flags = reader.varint();
+  version.cleared = (flags & kCleared) != 0;
+  version.heard = (flags & kHeard) != 0;
+  version.owed = (flags & kOwed) != 0;
   for (std::uint64_t& change : changes) change = reader.varint();
   version.changes = changes;
   return version;
@@ -167,7 +174,8 @@ void UpdateEncoder::server_key(std::string_view name) {
 void UpdateEncoder::version(const VersionField& version) {
   writer_.varint(version.generation);
   writer_.varint(version.update_id);
-  writer_.varint(version.cleared ? 1 : 0);
+  writer_.varint((version.cleared ? kCleared : 0) | (version.heard ? kHeard : 0) |
+                 (version.owed ? kOwed : 0));
   for (const std::uint64_t change : version.changes) writer_.varint(change);
 }
 

@@ -39,6 +39,9 @@ struct VersionField {
   bool cleared = false;         ///< all values are 0 because an operator said so
   /// The number of the last change of each element that is no rate, in the order of the values.
   std::span<const std::uint64_t> changes;
+  /// Between the two processes of a soft restart alone, as `store::Copy` has them.
+  bool heard = false;
+  bool owed = false;
 };
 
 /// An entry update but for its values. Views point into the message.
@@ -61,8 +64,8 @@ std::optional<std::size_t> server_key_cell(const TableDefinition& definition);
 
 // | 0a | 80 81 85 86 | length | 80 85: u32be id | 85 86: u32be remaining ms | key | values |
 // key: 4, 16 or key-size bytes; of strings: varint size, bytes
-// version, of `versioned` tables: varint generation, varint update id, varint 1 when cleared, varint of each
-// change
+// version, of `versioned` tables: varint generation, varint update id, varint of flags (1 cleared, 2 heard, 4
+// owed), varint of each change
 // value: varint; of rates: varint age, varint current, varint previous; of server_key: varint size, [slot,
 // [size, name]]
 

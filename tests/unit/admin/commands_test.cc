@@ -12,6 +12,15 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
+class Restarts final : public SoftRestart {
+ public:
+  std::uint64_t begin() override { return ++begun; }
+  std::optional<Result<std::string>> ended(std::uint64_t) const override { return outcome; }
+
+  std::uint64_t begun = 0;
+  std::optional<Result<std::string>> outcome;
+};
+
 class CommandsTest : public ::testing::Test {
  protected:
   CommandsTest() {
@@ -32,9 +41,34 @@ class CommandsTest : public ::testing::Test {
   }
 
   pipeline::Agent agent_;
-  Commands commands_{agent_.hub, pipeline::kStart};
+  Restarts restarts_;
+  Commands commands_{agent_.hub, restarts_, pipeline::kStart};
   store::Table* table_;
 };
+
+TEST_F(CommandsTest, ReloadWaitsForTheEnd) {
+  auto answer = commands_.run("reload", pipeline::kStart);
+  std::string out;
+  EXPECT_TRUE(answer->more(out, pipeline::kStart));
+  EXPECT_EQ(out, "");
+  EXPECT_GT(answer->patience().count(), 0);
+  restarts_.outcome = "process 7 is in charge";
+  EXPECT_FALSE(answer->more(out, pipeline::kStart));
+  EXPECT_EQ(out, "done: process 7 is in charge\n");
+  EXPECT_EQ(restarts_.begun, 1U);
+}
+
+TEST_F(CommandsTest, ReloadSaysWhyTheOldProcessStays) {
+  restarts_.outcome = refuse(Reason::kReloadFailed, "the binary is gone");
+  EXPECT_EQ(ask("reload"), "error: reload-failed: the binary is gone: this process stays in charge\n");
+}
+
+TEST_F(CommandsTest, AProcessThatHasBeenReplacedTakesNoCommands) {
+  commands_.retire("process 7 is in charge now: ask again");
+  EXPECT_THAT(ask("show info"), StartsWith("error: bad-command: process 7 is in charge"));
+  EXPECT_THAT(ask("set table http key joe data.http_req_cnt 7"), StartsWith("error:"));
+  EXPECT_EQ(table_->entries(), 0U);
+}
 
 TEST_F(CommandsTest, InfoStartsWithTheName) {
   EXPECT_THAT(ask("show info"), StartsWith("Name: stickmesh\n"));
@@ -42,7 +76,7 @@ TEST_F(CommandsTest, InfoStartsWithTheName) {
 
 TEST_F(CommandsTest, HelpNamesEveryCommand) {
   for (const char* command :
-       {"show info", "show peers", "show tables", "show table", "show errors", "set table"}) {
+       {"show info", "show peers", "show tables", "show table", "show errors", "set table", "reload"}) {
     EXPECT_THAT(ask("help"), HasSubstr(command));
   }
 }

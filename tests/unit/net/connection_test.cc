@@ -359,5 +359,27 @@ TEST_F(ConnectionTest, AResetIsNamed) {
   EXPECT_FALSE(tcp.is_open());
 }
 
+TEST_F(ConnectionTest, SuspendedItIsStillUntilItIsResumed) {
+  loop.run_once();
+  connection->suspend();
+  send("question");
+  script.output = "answer";
+  script.wake();
+  script.deadline = loop.now();
+  connection->close({Reason::kConnectionLost, "asked to"});
+  bool over = false;
+  Timer timer(loop, [&] { over = true; });
+  timer.set(loop.now() + 50ms);
+  run_until([&] { return over; });
+  EXPECT_EQ(script.received, "");
+  EXPECT_EQ(take(), "");
+  EXPECT_EQ(script.expiries, 0);
+  EXPECT_TRUE(closes.empty());
+  connection->resume();
+  ASSERT_TRUE(run_until_closed());
+  EXPECT_EQ(take(), "answer");
+  expect_one_end(Reason::kConnectionLost, "asked to");
+}
+
 }  // namespace
 }  // namespace stickmesh::net

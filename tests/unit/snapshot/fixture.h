@@ -93,4 +93,42 @@ inline TableDefinition table_of(const std::string& name, std::vector<StoredType>
   return definition;
 }
 
+inline TableDefinition every_type(const std::string& name) {
+  std::vector<StoredType> types;
+  for (std::size_t index = 0; index < kDataTypeCount; ++index) {
+    const auto type = static_cast<DataType>(index);
+    const bool rate = traits(type).kind == ValueKind::kRate;
+    types.push_back({type, traits(type).array ? 3U : 1U, rate ? Duration(10'000) : Duration(0)});
+  }
+  return table_of(name, std::move(types));
+}
+
+/// A value of each type, the largest that it can have where |most| is set.
+inline std::vector<std::uint64_t> cells_of(const TableDefinition& definition, bool most) {
+  std::vector<std::uint64_t> cells;
+  for (const StoredType& stored : definition.types) {
+    for (std::uint32_t element = 0; element < stored.elements; ++element) {
+      const std::uint64_t small = cells.size() + 1;
+      switch (traits(stored.type).kind) {
+        case ValueKind::kSigned32:
+          cells.push_back(most ? static_cast<std::uint64_t>(std::int64_t{-2'147'483'648}) : small);
+          break;
+        case ValueKind::kUnsigned32:
+          cells.push_back(most ? 0xffffffffU : small);
+          break;
+        case ValueKind::kUnsigned64:
+          cells.push_back(most ? ~std::uint64_t{0} : small);
+          break;
+        case ValueKind::kRate:
+          cells.insert(cells.end(), {1000 + small, most ? 0xffffffffU : small, small});
+          break;
+        case ValueKind::kDictionary:
+          cells.push_back(store::kTextSet);
+          break;
+      }
+    }
+  }
+  return cells;
+}
+
 }  // namespace stickmesh::snapshot

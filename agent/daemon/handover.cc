@@ -1,0 +1,238 @@
+#include "agent/daemon/handover.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "agent/base/log.h"
+#include "agent/daemon/state_file.h"
+#include "agent/daemon/takeover.h"
+
+namespace stickmesh::daemon {
+
+namespace {
+
+constexpr std::array kTryAgainAfter{Duration(1000), Duration(2000), Duration(4000)};
+constexpr Duration kRunsAtLatest{10'000};
+constexpr Duration kLastWord{1000};
+
+std::string describe_exit(int status) {
+  if (WIFSIGNALED(status)) return fmt::format("it was ended by signal {}", WTERMSIG(status));
+  return fmt::format("it ended with code {}; its log says why", WEXITSTATUS(status));
+}
+
+/// Out of the way of the numbers that the new process is to have.
+net::UniqueFd moved_up(const net::UniqueFd& descriptor) {
+  return net::UniqueFd(::fcntl(descriptor.get(), F_DUPFD_CLOEXEC, kLessonDescriptor + 1));
+}
+
+}  // namespace
+
+Handover::Handover(net::Loop& loop, pipeline::Hub& hub, ErrorLog& errors, Setup setup, Agent agent)
+    : loop_(loop),
+      hub_(hub),
+      errors_(errors),
+      setup_(std::move(setup)),
+      agent_(std::move(agent)),
+      timer_(loop, [this] { timed_out(); }),
+      child_signal_(loop, SIGCHLD, [this] { child_may_have_ended(); }) {}
+
+Handover::~Handover() {
+  if (phase_ != Phase::kGone) kill_process();
+}
+
+std::uint64_t Handover::begin() {
+  if (phase_ != Phase::kIdle) return number_;
+  ++number_;
+  tries_ = 0;
+  outcome_.reset();
+  start();
+  return number_;
+}
+
+std::optional<Result<std::string>> Handover::ended(std::uint64_t number) const {
+  if (number == number_) return outcome_;
+  return refuse(Reason::kReloadFailed, "another soft restart has followed it");
+}
+
+void Handover::start() {
+  loop_.refresh();
+  began_ = loop_.now();
+  ++tries_;
+  phase_ = Phase::kTeaching;
+  if (auto started = start_process(); !started) fail(to_string(started.error()));
+}
+
+Result<void> Handover::start_process() {
+  auto channel = net::DescriptorChannel::make_pair();
+  if (!channel) return tl::unexpected(channel.error());
+  auto lesson = net::DescriptorChannel::make_stream();
+  if (!lesson) return tl::unexpected(lesson.error());
+  const net::UniqueFd theirs = moved_up(channel->second);
+  const net::UniqueFd their_lesson = moved_up(lesson->second);
+  if (!theirs || !their_lesson) {
+    return refuse(Reason::kSystem, fmt::format("no descriptors: {}", std::strerror(errno)));
+  }
+  std::array<std::string, 4> words{setup_.program, "-f", setup_.config_file, kTakeoverOption};
+  std::array<char*, words.size() + 1> arguments{};
+  for (std::size_t index = 0; index < words.size(); ++index) arguments[index] = words[index].data();
+
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, theirs.get(), kChannelDescriptor);
+  ::posix_spawn_file_actions_adddup2(&actions, their_lesson.get(), kLessonDescriptor);
+  const int error =
+      ::posix_spawn(&child_, setup_.program.c_str(), &actions, nullptr, arguments.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) {
+    child_ = 0;
+    return refuse(Reason::kSystem,
+                  fmt::format("{} cannot be started: {}", setup_.program, std::strerror(error)));
+  }
+  log::notice("soft restart: process {} was started", child_);
+  channel_ = std::make_unique<net::DescriptorChannel>(
+      loop_, std::move(channel->first),
+      [this](std::string_view text, std::vector<net::UniqueFd>) { heard(text); }, [] {});
+  if (auto sent = send_state("state " + hub_.setup().agent_name, agent_.listeners()); !sent) return sent;
+  return teach(std::move(lesson->first));
+}
+
+Result<void> Handover::teach(net::UniqueFd lesson) {
+  auto session = std::make_unique<pipeline::TeachingLink>(hub_, loop_.now());
+  link_ = session.get();
+  lesson_ = std::make_unique<net::Connection>(loop_, std::move(lesson), net::SocketAddress(),
+                                              std::move(session), [this](net::Connection&, const Error& why) {
+                                                link_ = nullptr;
+                                                loop_.bury(std::move(lesson_));
+                                                lesson_ended(why);
+                                              });
+  return {};
+}
+
+// Mostly because the new process has ended, and what it says, or how, is the better reason.
+void Handover::lesson_ended(const Error& why) {
+  lesson_problem_ = to_string(why);
+  if (phase_ == Phase::kTeaching) timer_.set(loop_.now() + kLastWord);
+}
+
+Result<void> Handover::send_state(std::string_view verb, std::vector<int> listeners) {
+  const auto file = write_state(hub_, loop_.now());
+  if (!file) return tl::unexpected(file.error());
+  listeners.insert(listeners.begin(), file->get());
+  return channel_->send(verb, listeners);
+}
+
+bool Handover::run(TimePoint now) {
+  if (link_ == nullptr || (phase_ != Phase::kTeaching && phase_ != Phase::kFlushing)) return false;
+  const bool freezing = phase_ == Phase::kFlushing;
+  if (auto taught = link_->run(now, freezing); !taught) {
+    fail(to_string(taught.error()), /*again=*/true);
+    return false;
+  }
+  if (freezing && link_->all_sent()) flushed();
+  return link_ != nullptr && link_->busy();
+}
+
+void Handover::heard(std::string_view text) {
+  if (text == "learned" && phase_ == Phase::kTeaching) return freeze();
+  if (text == "ready" && phase_ == Phase::kSwitching) {
+    phase_ = Phase::kGoing;
+    timer_.set(loop_.now() + kRunsAtLatest);
+    if (auto sent = channel_->send("go"); !sent) fail(to_string(sent.error()));
+    return;
+  }
+  if (text == "running" && phase_ == Phase::kGoing) {
+    timer_.stop();
+    phase_ = Phase::kGone;
+    loop_.refresh();
+    outcome_ = fmt::format("process {} is in charge; it took {} ms, and the switch {} ms", child_,
+                           (loop_.now() - began_).count(), (loop_.now() - frozen_at_).count());
+    log::notice("soft restart: {}", **outcome_);
+    return agent_.retire(child_);
+  }
+  constexpr std::string_view kFailed = "failed ";
+  if (text.starts_with(kFailed)) fail(std::string(text.substr(kFailed.size())));
+}
+
+void Handover::freeze() {
+  loop_.refresh();
+  phase_ = Phase::kFlushing;
+  frozen_at_ = loop_.now();
+  timer_.set(frozen_at_ + setup_.switch_timeout);
+  agent_.freeze();
+  hub_.wake();
+}
+
+void Handover::flushed() {
+  phase_ = Phase::kSwitching;
+  if (auto sent = send_state(fmt::format("switch {}", link_->size()), {}); !sent)
+    fail(to_string(sent.error()));
+}
+
+void Handover::timed_out() {
+  if (phase_ == Phase::kWaiting) return start();
+  if (phase_ == Phase::kTeaching) return fail(lesson_problem_);
+  if (phase_ == Phase::kGoing) return fail("the new process did not begin to serve");
+  fail(
+      fmt::format("the switch took longer than [agent] switch-timeout = {}", describe(setup_.switch_timeout)),
+      /*again=*/true);
+}
+
+void Handover::child_may_have_ended() {
+  int status = 0;
+  if (child_ == 0 || ::waitpid(child_, &status, WNOHANG) != child_) return;
+  child_ = 0;
+  // Its last word, if there is one, says more.
+  if (channel_) channel_->read_all();
+  if (phase_ != Phase::kIdle && phase_ != Phase::kWaiting && phase_ != Phase::kGone)
+    fail(describe_exit(status));
+}
+
+void Handover::fail(std::string why, bool again) {
+  const bool was_frozen = frozen();
+  timer_.stop();
+  end_process();
+  again = again && tries_ <= kTryAgainAfter.size();
+  phase_ = again ? Phase::kWaiting : Phase::kIdle;
+  if (again) {
+    const Duration wait = kTryAgainAfter[tries_ - 1];
+    log::warning("soft restart: {}; it is tried again in {}", why, describe(wait));
+    timer_.set(loop_.now() + wait);
+  } else {
+    const Error error{Reason::kReloadFailed, std::move(why)};
+    errors_.record(error, "soft restart: this process stays in charge", loop_.now());
+    outcome_ = tl::unexpected(error);
+  }
+  if (was_frozen) agent_.thaw();
+}
+
+void Handover::kill_process() {
+  if (child_ == 0) return;
+  ::kill(child_, SIGKILL);
+  ::waitpid(child_, nullptr, 0);
+  child_ = 0;
+}
+
+// What called us may be a callback of what is to go.
+void Handover::end_process() {
+  if (channel_) loop_.bury(std::move(channel_));
+  kill_process();
+  if (lesson_) {
+    link_ = nullptr;
+    loop_.bury(std::move(lesson_));
+  }
+}
+
+void Handover::abandon() {
+  if (phase_ == Phase::kIdle || phase_ == Phase::kGone) return;
+  fail("this process was told to stop");
+}
+
+}  // namespace stickmesh::daemon

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/net/connection.h"
+#include "agent/net/descriptor_channel.h"
+#include "agent/net/loop.h"
+#include "agent/net/unique_fd.h"
+#include "agent/pipeline/hub.h"
+#include "agent/pipeline/succession.h"
+
+namespace stickmesh::daemon {
+
+/// How the old process starts the new one: with this option, and these two descriptors.
+inline constexpr const char* kTakeoverOption = "--take-over";
+inline constexpr int kChannelDescriptor = 3;
+inline constexpr int kLessonDescriptor = 4;
+
+/// The new process of a soft restart: learns everything from the old one, and serves in its place once that
+/// says so. `Handover` has the messages.
+class Takeover {
+ public:
+  /// What it has done by the agent.
+  struct Agent {
+    /// Opens all that is served, with the old process's listeners where they fit, and lets it wait.
+    std::function<Result<void>(std::vector<net::UniqueFd> listeners)> prepare;
+    std::function<void()> serve;
+    /// Nothing comes of it.
+    std::function<void()> give_up;
+  };
+  Takeover(net::Loop& loop, pipeline::Hub& hub, Agent agent);
+  Takeover(const Takeover&) = delete;
+  Takeover& operator=(const Takeover&) = delete;
+
+  /// False once this process serves.
+  bool waiting() const { return phase_ != Phase::kServing; }
+  /// Tells the process that has started this one, on its channel, why this one can't start.
+  static void tell_failure(std::string_view why);
+
+ private:
+  enum class Phase : std::uint8_t { kLearning, kLearned, kReady, kServing, kFailed };
+
+  void heard(std::string_view text, std::vector<net::UniqueFd> descriptors);
+  Result<void> begin(std::string_view name, std::vector<net::UniqueFd> descriptors);
+  void learn();
+  void take_over_if_complete();
+  void take_over();
+  void fail(std::string_view why);
+  void channel_ended();
+
+  net::Loop& loop_;
+  pipeline::Hub& hub_;
+  const Agent agent_;
+  Phase phase_ = Phase::kLearning;
+  net::UniqueFd lesson_socket_;
+  std::unique_ptr<net::Connection> lesson_;
+  pipeline::LearningLink* link_ = nullptr;  ///< the session of |lesson_|
+  net::UniqueFd last_state_;                ///< from the switch on
+  std::uint64_t lesson_size_ = 0;           ///< likewise
+  net::DescriptorChannel channel_;
+};
+
+}  // namespace stickmesh::daemon
