@@ -21,6 +21,14 @@ enum class Reason : std::uint8_t {
   kUnknownPeer,         ///< no such peer is configured
   kOwnName,             ///< a peer that uses this agent's own name
   kForbiddenAddress,    ///< an address from which that peer may not come
+  kNoTls,               ///< no TLS where this agent wants it
+  kUnexpectedTls,       ///< TLS where this agent has none
+  kTlsFailed,           ///< a TLS handshake or record that could not be used
+  kUnknownAuthority,    ///< a certificate that no authority of `ca` has signed
+  kCertificateExpired,  ///< a certificate at the wrong time
+  kWrongCertificate,    ///< a certificate without the peer's name
+  kBadCertificate,      ///< no certificate, or one that is of no use for other reasons
+  kCertificateRefused,  ///< the other side does not accept this agent's certificate
   kDuplicateSession,    ///< a second live session of the same process
   kReplacedSession,     ///< a newer session took its place
   kRefusedByPeer,       ///< the other side answered our hello with an error status

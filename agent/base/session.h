@@ -31,6 +31,9 @@ class Session {
   virtual Result<void> expire(TimePoint now) = 0;
   /// False asks the connection to stop reading until something was sent.
   virtual bool wants_input() const = 0;
+  /// Whether bytes that were written can have been an answer to what the other side said, and not only a part
+  /// of a handshake that anybody is given.
+  virtual bool answers() const { return true; }
   /// The connection is gone, for |why|. Called exactly once, last.
   virtual void closed(const Error& why, TimePoint now) = 0;
 

@@ -27,7 +27,8 @@ void check_peer_names(const Config& config, const Places& places, Report& report
 
 /// Who can have a session at all.
 void check_reachable(const Config& config, const Places& places, Report& report) {
-  bool local = config.peers.tls.enabled() || !config.peers.allow_from.empty();
+  const bool certified = config.peers.tls.enabled() && config.peers.tls.verify == Verify::kRequired;
+  bool local = certified || !config.peers.allow_from.empty();
   for (const Listen& listen : config.peers.listen)
     local = local || listen.address.kind != Address::Kind::kTcp;
   bool dials = false;
@@ -44,7 +45,7 @@ void check_reachable(const Config& config, const Places& places, Report& report)
   for (const Peer& peer : config.peer) {
     if (peer.address || local) continue;
     report.note(peer.line.number,
-                fmt::format("peer.address: {} has none, and peers.allow-from is empty: without TLS, "
+                fmt::format("peer.address: {} has none, and peers.allow-from is empty: without verified TLS, "
                             "every session from it will be refused",
                             quote(peer.name)));
   }

@@ -68,6 +68,7 @@ struct Tls {
   std::string key;  ///< empty: in the file of |cert|
   std::string ca;
   Verify verify = Verify::kRequired;
+  Line line{};
 
   bool enabled() const { return !cert.empty() || !ca.empty() || verify == Verify::kNone; }
   bool operator==(const Tls&) const = default;

@@ -10,7 +10,6 @@ inline constexpr std::string_view kNotInThisBuild[] = {
     "agent.drain-timeout",
     "admin.http",
     "admin.token-file",
-    "peers.tls",
     "limit",
     "spoe",
     "events",

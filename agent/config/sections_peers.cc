@@ -55,6 +55,7 @@ std::optional<Listen> read_listen(const Spot& spot) {
 }
 
 void read_tls(Section& section, Tls& tls) {
+  tls.line.number = section.line();
   section.read("cert", tls.cert, text(optional_path_problem));
   section.read("key", tls.key, text(optional_path_problem));
   section.read("ca", tls.ca, text(optional_path_problem));

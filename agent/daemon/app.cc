@@ -8,7 +8,6 @@
 
 #include "agent/base/log.h"
 #include "agent/config/runtime_file.h"
-#include "agent/daemon/source.h"
 #include "agent/daemon/wiring.h"
 #include "agent/net/descriptors.h"
 #include "agent/net/systemd.h"
@@ -36,6 +35,7 @@ App::App(const config::Config& config, std::string config_file, std::string prog
       rules_(rules_of(config)),
       registry_(rules_, config.agent.max_memory, config.peers.max_origins, draw_hash_seed()),
       hub_(hub_setup_of(config, config_file), registry_, errors_),
+      sessions_(hub_),
       snapshots_(loop_, hub_, errors_, snapshot::snapshot_path(config.agent.state_dir),
                  config.agent.snapshot_interval),
       commands_(hub_, handover_, loop_.now()),
@@ -106,6 +106,7 @@ Result<void> App::begin() {
   for (const config::Table& table : config_.table) {
     registry_.declare(table.definition, static_cast<std::size_t>(table.size), loop_.now());
   }
+  if (auto protection = protect_peers(); !protection) return protection;
   return restore_runtime();
 }
 
@@ -180,6 +181,15 @@ Result<void> App::restore_runtime() {
   return {};
 }
 
+Result<void> App::protect_peers() {
+  auto context = load_peers_tls(config_, hub_.setup().config_file);
+  if (!context) return tl::unexpected(context.error());
+  for (const std::string& doubt : peers_tls_doubts(context->get(), config_, hub_.setup().config_file))
+    log::warning("{}", doubt);
+  sessions_.protect(std::move(*context));
+  return {};
+}
+
 Result<net::UniqueFd> App::listen(const std::string& text, const net::ListenOptions& options) {
   const auto address = net::SocketAddress::resolve(text);
   if (!address) return tl::unexpected(address.error());
@@ -208,7 +218,7 @@ Result<void> App::listen_for_peers() {
     if (!socket) return tl::unexpected(socket.error());
     listeners_.emplace_back(loop_, std::move(*socket),
                             [this](net::UniqueFd peer, const net::SocketAddress& from) {
-                              peers_.add(std::move(peer), from, hub_.accept(source_of(from), loop_.now()));
+                              peers_.add(std::move(peer), from, sessions_.accept(from, loop_.now()));
                             });
     log::info("peers are accepted on {} as '{}'", listeners_.back().address().to_string(),
               config_.agent.name);
@@ -221,7 +231,7 @@ Result<void> App::make_diallers() {
     if (peer.setup.address.empty()) continue;
     const auto address = net::SocketAddress::resolve(peer.setup.address);
     if (!address) return tl::unexpected(address.error());
-    diallers_.emplace_back(loop_, hub_, peers_, peer, *address);
+    diallers_.emplace_back(loop_, hub_, sessions_, peers_, peer, *address);
   }
   return {};
 }

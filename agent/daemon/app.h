@@ -11,6 +11,7 @@
 #include "agent/config/config.h"
 #include "agent/daemon/dialler.h"
 #include "agent/daemon/handover.h"
+#include "agent/daemon/peer_sessions.h"
 #include "agent/daemon/snapshots.h"
 #include "agent/daemon/takeover.h"
 #include "agent/net/connection_set.h"
@@ -50,6 +51,7 @@ class App {
   void retire(pid_t successor);
   Result<net::UniqueFd> listen(const std::string& address, const net::ListenOptions& options);
   Result<void> restore_runtime();
+  Result<void> protect_peers();
   Result<void> listen_for_peers();
   Result<void> listen_for_commands();
   Result<void> make_diallers();
@@ -65,6 +67,7 @@ class App {
   pipeline::Rules rules_;
   pipeline::Registry registry_;
   pipeline::Hub hub_;
+  PeerSessions sessions_;
   Snapshots snapshots_;
   admin::Commands commands_;
   net::ConnectionSet peers_;

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "agent/daemon/source.h"
-
 namespace stickmesh::daemon {
 
 namespace {
@@ -16,10 +14,11 @@ constexpr Duration kPatience{2000};
 
 }  // namespace
 
-Dialler::Dialler(net::Loop& loop, pipeline::Hub& hub, net::ConnectionSet& connections, pipeline::Peer& peer,
-                 const net::SocketAddress& address)
+Dialler::Dialler(net::Loop& loop, pipeline::Hub& hub, PeerSessions& sessions, net::ConnectionSet& connections,
+                 pipeline::Peer& peer, const net::SocketAddress& address)
     : loop_(loop),
       hub_(hub),
+      sessions_(sessions),
       connections_(connections),
       peer_(peer),
       address_(address),
@@ -42,7 +41,7 @@ void Dialler::connected(Result<net::UniqueFd> socket) {
   // Meanwhile it may have dialled us.
   if (peer_.link != nullptr) return;
   handshaking_ = true;
-  connections_.add(std::move(*socket), address_, hub_.dial(peer_, source_of(address_), loop_.now()),
+  connections_.add(std::move(*socket), address_, sessions_.dial(peer_, address_, loop_.now()),
                    [this](net::Connection&, const Error&) {
                      handshaking_ = false;
                      if (peer_.link == nullptr && !timer_.active()) retry();

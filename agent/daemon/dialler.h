@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "agent/daemon/peer_sessions.h"
 #include "agent/net/connection_set.h"
 #include "agent/net/connector.h"
 #include "agent/net/loop.h"
@@ -14,8 +15,8 @@ namespace stickmesh::daemon {
 /// fails.
 class Dialler {
  public:
-  Dialler(net::Loop& loop, pipeline::Hub& hub, net::ConnectionSet& connections, pipeline::Peer& peer,
-          const net::SocketAddress& address);
+  Dialler(net::Loop& loop, pipeline::Hub& hub, PeerSessions& sessions, net::ConnectionSet& connections,
+          pipeline::Peer& peer, const net::SocketAddress& address);
   Dialler(const Dialler&) = delete;
   Dialler& operator=(const Dialler&) = delete;
 
@@ -31,6 +32,7 @@ class Dialler {
 
   net::Loop& loop_;
   pipeline::Hub& hub_;
+  PeerSessions& sessions_;
   net::ConnectionSet& connections_;
   pipeline::Peer& peer_;
   net::SocketAddress address_;

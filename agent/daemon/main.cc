@@ -15,6 +15,13 @@ using namespace stickmesh;
 
 int check(const std::string& file, const config::Loaded& loaded) {
   for (const config::Finding& note : loaded.notes) fmt::print(stderr, "{}\n", config::to_string(note));
+  const auto tls = daemon::load_peers_tls(loaded.config, file);
+  if (!tls) {
+    fmt::print(stderr, "{}\n", tls.error().detail);
+    return 1;
+  }
+  for (const std::string& doubt : daemon::peers_tls_doubts(tls->get(), loaded.config, file))
+    fmt::print(stderr, "{}\n", doubt);
   fmt::print("{}: valid\n{}\n", file, config::memory_worst_case(loaded.config));
   return 0;
 }

@@ -133,8 +133,8 @@ Connection::Written Connection::write_some() {
     const auto count = static_cast<std::size_t>(size);
     const bool partial = count < pending.size();
     written.size += count;
-    answered_ = true;
     session_->sent(count, loop_.now());
+    if (session_->answers()) answered_ = true;
     if (partial) break;
   }
   return written;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/base/host_name.h"
 #include "agent/pipeline/peer_link.h"
 
 namespace stickmesh::pipeline {
@@ -20,7 +21,10 @@ Result<Peer*> Hub::admit(PeerLink& link, const peers::Hello& hello, TimePoint no
   if (auto names = check_names(link, hello, now); !names) return tl::unexpected(names.error());
   Peer* peer = find(hello.from);
   if (peer != nullptr) {
-    if (auto from = check_source(link, *peer); !from) return tl::unexpected(from.error());
+    if (auto from = check_source(link, *peer); !from) {
+      if (peer->link == nullptr) peer->note = to_string(from.error());
+      return tl::unexpected(from.error());
+    }
     if (auto beside = admit_beside(link, *peer, hello, now); !beside) return tl::unexpected(beside.error());
     return peer;
   }
@@ -30,6 +34,7 @@ Result<Peer*> Hub::admit(PeerLink& link, const peers::Hello& hello, TimePoint no
     registry_.origins()[peer->origin].known = false;
     instances_[peer->origin] = nullptr;
     peers_.pop_back();
+    remember_stranger(link.source(), hello.from, from.error(), now);
     return tl::unexpected(from.error());
   }
   return peer;
@@ -41,7 +46,7 @@ Result<void> Hub::check_names(const PeerLink& link, const peers::Hello& hello, T
     if (Peer* peer = find(hello.from); peer != nullptr && peer->link == nullptr) {
       peer->note = to_string(error);
     } else if (peer == nullptr) {
-      remember_stranger(link, hello.from, error, now);
+      remember_stranger(link.source(), hello.from, error, now);
     }
     return tl::unexpected(error);
   };
@@ -80,6 +85,7 @@ Result<void> Hub::check_names(const PeerLink& link, const peers::Hello& hello, T
 
 Result<void> Hub::check_source(const PeerLink& link, const Peer& peer) const {
   const Source& source = link.source();
+  if (source.certified) return check_certificate(source, peer.setup.name);
   // A UNIX socket's file says who may connect.
   if (source.host.empty() || source.host == peer.setup.host) return {};
   if (setup_.allowed_from && setup_.allowed_from(source)) return {};
@@ -87,6 +93,24 @@ Result<void> Hub::check_source(const PeerLink& link, const Peer& peer) const {
       Reason::kForbiddenAddress,
       fmt::format("'{}' comes from {}, which is neither its own `address` nor in [peers] allow-from of {}",
                   peer.setup.name, source.text, setup_.config_file));
+}
+
+Result<void> Hub::check_certificate(const Source& source, std::string_view name) const {
+  if (!source.certified) return {};
+  std::string carried;
+  for (const std::string& other : *source.certified) {
+    if (same_host_name(other, name)) return {};
+    carried += (carried.empty() ? "'" : ", '") + other + "'";
+  }
+  // Those of a certificate are bounded by the handshake alone.
+  constexpr std::size_t kShown = 200;
+  if (carried.size() > kShown) carried = carried.substr(0, kShown) + "...";
+  return refuse(
+      Reason::kWrongCertificate,
+      fmt::format("the certificate from {0} carries {2}, not the name '{1}': issue it with "
+                  "subjectAltName = DNS:{1}, or correct the name (`localpeer` in haproxy.cfg, "
+                  "[[peer]] name in {3})",
+                  source.text, name, carried.empty() ? "no DNS name" : carried, setup_.config_file));
 }
 
 Result<void> Hub::admit_beside(PeerLink& link, Peer& peer, const peers::Hello& hello, TimePoint now) {
@@ -154,7 +178,25 @@ Result<void> Hub::admit_agent_beside(Peer& peer, const peers::Hello& hello, Time
   return {};
 }
 
-void Hub::remember_stranger(const PeerLink& link, const std::string& name, const Error& error,
+void Hub::turned_away(const Source& source, Peer* dialled, const Error& why, TimePoint now) {
+  errors_.record(
+      why, dialled != nullptr ? fmt::format("peer {} ({})", dialled->setup.name, source.text) : source.text,
+      now);
+  if (dialled == nullptr) return note_nameless(source, why, now);
+  if (dialled->link == nullptr) dialled->note = to_string(why);
+}
+
+void Hub::note_nameless(const Source& source, const Error& why, TimePoint now) {
+  bool known = false;
+  for (Peer& peer : peers_) {
+    if (source.host.empty() || peer.setup.host != source.host) continue;
+    known = true;
+    if (peer.link == nullptr) peer.note = fmt::format("{}, from {}", to_string(why), source.text);
+  }
+  if (!known) remember_stranger(source, {}, why, now);
+}
+
+void Hub::remember_stranger(const Source& source, const std::string& name, const Error& error,
                             TimePoint now) {
   auto known = std::find_if(strangers_.begin(), strangers_.end(),
                             [&](const Stranger& had) { return had.name == name; });
@@ -162,7 +204,7 @@ void Hub::remember_stranger(const PeerLink& link, const std::string& name, const
     if (strangers_.size() >= kStrangersKept) strangers_.pop_front();
     known = strangers_.insert(strangers_.end(), Stranger{name, {}, {}, 0, {}});
   }
-  known->source = link.source().text;
+  known->source = source.text;
   known->note = to_string(error);
   ++known->tries;
   known->last = now;

@@ -179,9 +179,16 @@ void Hub::ended(PeerLink& link, const Error& why, TimePoint now) {
       told.detail += fmt::format(" (here: [[peer]] name = \"{}\" at {}:{}, [agent] name = \"{}\")",
                                  peer->setup.name, setup_.config_file, peer->setup.line, setup_.agent_name);
     }
+    // HAProxy closes without a word when it expects TLS.
+    if (status == 0 && why.reason == Reason::kConnectionLost && !link.source().certified)
+      told.detail += " before it answered: if it has `ssl` in its `bind` line, configure [peers.tls] here";
   }
   errors_.record(told, link.name(), now);
-  if (peer == nullptr) return;
+  if (peer == nullptr) {
+    // Whoever dials with TLS believes that this port has it, and would try for ever.
+    if (told.reason == Reason::kUnexpectedTls) note_nameless(link.source(), told, now);
+    return;
+  }
   if (peer->link == nullptr || peer->link == &link) peer->note = to_string(told);
   if (peer->link != &link) return;
   peer->link = nullptr;

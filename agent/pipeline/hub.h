@@ -61,10 +61,14 @@ class Hub {
   Hub& operator=(const Hub&) = delete;
 
   /// The protocol side of a connection that came in.
-  /// Both: |source| says who it is for logs and for `allow-from`.
+  /// Both: |source| says who it is for logs, for `allow-from`, and by what certificate.
   std::unique_ptr<Session> accept(Source source, TimePoint now);
   /// The protocol side of a connection that we made to |peer|.
   std::unique_ptr<Session> dial(Peer& peer, Source source, TimePoint now);
+  /// Whether the certificate that |source| has shown, if one was asked for, is that of the peer |name|.
+  Result<void> check_certificate(const Source& source, std::string_view name) const;
+  /// A connection ended, for |why|, before it had a session; |dialled| is null when it came in.
+  void turned_away(const Source& source, Peer* dialled, const Error& why, TimePoint now);
 
   /// Publishes, sends, lets expire; returns when it wants to be called next.
   std::optional<TimePoint> run(TimePoint now);
@@ -159,7 +163,9 @@ class Hub {
   std::optional<std::string> turns_taken(Peer& peer, std::uint64_t pid, bool alive, TimePoint now);
   Result<void> check_names(const PeerLink& link, const peers::Hello& hello, TimePoint now);
   Result<void> check_source(const PeerLink& link, const Peer& peer) const;
-  void remember_stranger(const PeerLink& link, const std::string& name, const Error& error, TimePoint now);
+  void remember_stranger(const Source& source, const std::string& name, const Error& error, TimePoint now);
+  /// Shows |why| where an operator looks: at the peers of that address, or as a stranger.
+  void note_nameless(const Source& source, const Error& why, TimePoint now);
   /// |link| has a running session with |peer|, of the process |pid|; true when that is another one than
   /// before.
   bool established(PeerLink& link, Peer& peer, std::uint64_t pid, TimePoint now);

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/base/time.h"
 #include "agent/store/origins.h"
@@ -31,6 +32,8 @@ struct PeerSetup {
 struct Source {
   std::string text;
   std::string host;  ///< the address without its port; empty for UNIX sockets
+  /// The DNS names in the certificate that was shown and verified; nothing where TLS asks for none.
+  std::optional<std::vector<std::string>> certified{};
 };
 
 /// What the agent remembers of a peer, across its sessions.
@@ -78,7 +81,7 @@ struct Peer {
 
 /// Someone whom we turned away by name.
 struct Stranger {
-  std::string name;
+  std::string name;  ///< empty for all who did not come as far as to say it
   std::string source;
   std::string note;
   std::uint64_t tries = 0;

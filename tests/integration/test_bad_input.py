@@ -109,8 +109,7 @@ BAD_HELLOS: dict[str, tuple[bytes, set[str]]] = {
     "an empty name": (b"HAProxyS 2.1\nagent-1\n 1 1\n", {"bad-hello", "unknown-peer"}),
     "a line that never ends": (b"A" * 100_000, {"bad-hello"}),
     "binary": (bytes(range(256)) * 8, {"bad-hello"}),
-    # No line ends in it: a short one may also be waited for until the handshake's time is over.
-    "TLS": (bytes.fromhex("16030100c8010000c40303") + b"\0" * 200, {"bad-hello", "handshake-timeout"}),
+    "TLS": (bytes.fromhex("16030100c8010000c40303") + b"\0" * 200, {"unexpected-tls"}),
     "unknown peer": (wire.hello("agent-1", "stranger"), {"unknown-peer"}),
     "another name for the agent": (wire.hello("agent-2", "evil"), {"wrong-peer-name"}),
     "the agent's own name": (wire.hello("agent-1", "agent-1"), {"own-name"}),

@@ -22,6 +22,9 @@ class Layout:
     agent_name: str = "agent-1"
     limit: int | None = None
     key: str = "req.hdr(x-client)"
+    default_server: str = ""
+    bind_options: str = ""
+    server_options: str = ""  # of the agent's line
     extra_peers: str = ""
     extra: str = ""
     frontend: str = ""
@@ -32,8 +35,11 @@ class Layout:
         return self._peers() + (self._frontend() if "http" in self.tables else "") + self.extra
 
     def _peers(self) -> str:
-        lines = ["peers mesh", f"    bind 127.0.0.1:{self.peers_port}", '    server "$HAPROXY_LOCALPEER"',
-                 f"    server {self.agent_name} 127.0.0.1:{self.agent}"]
+        lines = ["peers mesh", f"    bind 127.0.0.1:{self.peers_port} {self.bind_options}".rstrip()]
+        if self.default_server:
+            lines.append(f"    default-server {self.default_server}")
+        lines += ['    server "$HAPROXY_LOCALPEER"',
+                  f"    server {self.agent_name} 127.0.0.1:{self.agent} {self.server_options}".rstrip()]
         for name, definition in self.tables.items():
             lines.append(f"    table {name} {definition}")
             if self.totals:

@@ -7,6 +7,15 @@
 
 namespace stickmesh::peers {
 
+namespace {
+
+// The first bytes of TLS: a record of |type|, version 3.x.
+bool is_tls(std::string_view text, char type) {
+  return text.size() >= 2 && text[0] == type && text[1] == 3;
+}
+
+}  // namespace
+
 Result<void> PeerSession::Impl::take_greeting(Bytes& in, TimePoint now) {
   const std::size_t before = greeting.size();
   greeting.append(as_text(in.first(std::min(in.size(), kMaxHelloSize - before))));
@@ -24,6 +33,12 @@ Result<void> PeerSession::Impl::take_greeting(Bytes& in, TimePoint now) {
 }
 
 Result<void> PeerSession::Impl::take_hello(std::size_t& taken, TimePoint now) {
+  if (is_tls(greeting, /*handshake*/ 22)) {
+    return refuse(
+        Reason::kUnexpectedTls,
+        "what came is TLS, and this port has none: take `ssl` out of the `server` line of this agent "
+        "in haproxy.cfg, or configure [peers.tls] here");
+  }
   auto parsed = parse_hello(greeting);
   if (!parsed) return tl::unexpected(parsed.error());
   if (!*parsed) return {};
@@ -40,6 +55,11 @@ Result<void> PeerSession::Impl::take_hello(std::size_t& taken, TimePoint now) {
 }
 
 Result<void> PeerSession::Impl::take_status(std::size_t& taken) {
+  if (is_tls(greeting, /*alert*/ 21)) {
+    return refuse(Reason::kUnexpectedTls,
+                  "the other side speaks TLS: take `ssl` out of the `bind` line of its peers section, or "
+                  "configure [peers.tls] here");
+  }
   const auto parsed = parse_status(greeting);
   if (!parsed) return tl::unexpected(parsed.error());
   if (!*parsed) return {};

@@ -44,6 +44,9 @@ TEST(ChecksTest, NotesPeersThatWillBeRefused) {
   EXPECT_THAT(notes("[peers]\nallow-from = [\"::1\"]\n[[peer]]\nname = \"a\"\n"), IsEmpty());
   EXPECT_THAT(notes("[peers]\nlisten = [\"/a.sock\"]\n[[peer]]\nname = \"a\"\n"), IsEmpty());
   EXPECT_THAT(notes("[[peer]]\nname = \"a\"\naddress = \"a:1\"\n"), IsEmpty());
+  EXPECT_THAT(notes("[peers.tls]\ncert = \"/c\"\nca = \"/a\"\n[[peer]]\nname = \"a\"\n"), IsEmpty());
+  EXPECT_THAT(notes("[peers.tls]\ncert = \"/c\"\nverify = \"none\"\n[[peer]]\nname = \"a\"\n"),
+              ElementsAre(HasSubstr("without verified TLS")));
 }
 
 TEST(ChecksTest, AnAddressIsListenedOnOnce) {

@@ -97,5 +97,16 @@ TEST_F(ConnectionSetTest, OnesThatWereAnsweredStay) {
   EXPECT_EQ(set.size(), 11U);
 }
 
+TEST_F(ConnectionSetTest, APartOfAHandshakeThatAnybodyIsGivenIsNoAnswer) {
+  for (int number = 0; number < 10; ++number) {
+    Script& script = add_silent("192.0.2.1:1");
+    script.answers = false;
+    script.output = "certificate";
+    script.wake();
+    ASSERT_TRUE(run_until([&] { return !script.sends.empty(); }));
+  }
+  EXPECT_EQ(set.size(), 2U);
+}
+
 }  // namespace
 }  // namespace stickmesh::net

@@ -18,6 +18,7 @@ struct Script {
   std::vector<Error> ends;
   std::optional<TimePoint> deadline;
   std::optional<Error> close_reason;
+  bool answers = true;
   int expiries = 0;
   std::function<Result<void>(std::string_view)> on_receive;
   std::function<Result<void>(TimePoint)> on_expire;
@@ -53,6 +54,7 @@ class ScriptedSession final : public Session {
     return script_.on_expire ? script_.on_expire(now) : Result<void>();
   }
   bool wants_input() const override { return !script_.wants_input || script_.wants_input(); }
+  bool answers() const override { return script_.answers; }
   void closed(const Error& why, TimePoint) override {
     script_.ends.push_back(why);
     if (script_.on_closed) script_.on_closed();

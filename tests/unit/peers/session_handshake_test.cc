@@ -60,7 +60,8 @@ TEST_F(AcceptingTest, ClosesWithoutAStatusOnEveryBadHello) {
   const std::pair<const char*, Reason> cases[] = {{"GET / HTTP/1.1\n", Reason::kBadHello},
                                                   {"HAProxyS 2.2\n", Reason::kBadVersion},
                                                   {"HAProxyS 2.1\nother\nlb1 1 1\n", Reason::kWrongPeerName},
-                                                  {"HAProxyS 2.1\nagent\nlb1\n", Reason::kBadHello}};
+                                                  {"HAProxyS 2.1\nagent\nlb1\n", Reason::kBadHello},
+                                                  {"\x16\x03\x01", Reason::kUnexpectedTls}};
   for (const auto& [hello, reason] : cases) {
     start(accepting());
     const auto result = session->receive(as_bytes(hello), now);
@@ -134,6 +135,13 @@ TEST_F(DiallingTest, AnAnswerThatIsNoStatusIsABadHello) {
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().reason, Reason::kBadHello);
   EXPECT_EQ(session->status(), 0);
+}
+
+TEST_F(DiallingTest, AnAlertOfTlsSaysThatTheOtherSideSpeaksIt) {
+  start(dialling());
+  const auto result = session->receive(as_bytes("\x15\x03\x01"), now);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().reason, Reason::kUnexpectedTls);
 }
 
 TEST_F(DiallingTest, OffersTheVersionItIsTold) {

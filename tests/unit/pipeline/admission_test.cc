@@ -67,6 +67,57 @@ TEST(AdmissionTest, AStrangeAddressIsRefused) {
   EXPECT_TRUE(lb2.up());
 }
 
+TEST(AdmissionTest, ACertificateStandsForTheAddressAndMustCarryTheName) {
+  HubSetup setup = Agent::default_setup();
+  setup.allowed_from = [](const Source&) { return false; };
+  Agent agent(setup);
+  Source source{"192.0.2.1:5000", "192.0.2.1", {}};
+  source.certified = {"LB1", "lb1.example.com"};
+  Instance lb1(agent.hub, "lb1", 10, kStart, "agent-1", true, source);
+  EXPECT_TRUE(lb1.up());
+  Instance lb2(agent.hub, "lb2", 10, kStart, "agent-1", true, source);
+  EXPECT_FALSE(lb2.up());
+  EXPECT_EQ(agent.errors.count(Reason::kWrongCertificate), 1U);
+  EXPECT_NE(agent.peer("lb2").note.find("DNS:lb2"), std::string::npos) << agent.peer("lb2").note;
+  EXPECT_NE(agent.peer("lb2").note.find("'LB1', 'lb1.example.com'"), std::string::npos);
+  source.certified = {"lb", "*", "lb22"};
+  EXPECT_FALSE(agent.hub.check_certificate(source, "lb2"));
+  source.certified.emplace();
+  EXPECT_FALSE(agent.hub.check_certificate(source, "lb2"));
+}
+
+TEST(AdmissionTest, AllOfAnAddressAreToldOfAHandshakeThatFailed) {
+  HubSetup setup = Agent::default_setup();
+  setup.peers[0].host = setup.peers[1].host = "192.0.2.1";
+  Agent agent(setup);
+  const Error why{Reason::kUnknownAuthority, "add it"};
+  agent.hub.turned_away({"192.0.2.1:5000", "192.0.2.1", {}}, nullptr, why, kStart);
+  for (const char* name : {"lb1", "lb2"}) {
+    EXPECT_EQ(agent.peer(name).note, "unknown-authority: add it, from 192.0.2.1:5000");
+  }
+  EXPECT_TRUE(agent.peer("lb3").note.empty());
+  EXPECT_TRUE(agent.hub.strangers().empty());
+  agent.hub.turned_away({"192.0.2.3:5000", "192.0.2.3", {}}, nullptr, why, kStart);
+  agent.hub.turned_away({"192.0.2.4:5000", "192.0.2.4", {}}, nullptr, why, kStart);
+  ASSERT_EQ(agent.hub.strangers().size(), 1U);
+  EXPECT_EQ(agent.hub.strangers().front().source, "192.0.2.4:5000");
+  agent.hub.turned_away({"192.0.2.9:10000", "192.0.2.9", {}}, &agent.peer("lb3"), why, kStart);
+  EXPECT_EQ(agent.peer("lb3").note, "unknown-authority: add it");
+  EXPECT_EQ(agent.errors.count(Reason::kUnknownAuthority), 4U);
+}
+
+TEST(AdmissionTest, TlsThatNobodyExpectsIsNamed) {
+  Agent agent;
+  auto session = agent.hub.accept({"192.0.2.1:5000", "192.0.2.1", {}}, kStart);
+  EXPECT_TRUE(session->receive(as_bytes("\x16"), kStart));
+  const auto taken = session->receive(as_bytes("\x03\x01"), kStart);
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().reason, Reason::kUnexpectedTls);
+  session->closed(taken.error(), kStart);
+  ASSERT_EQ(agent.hub.strangers().size(), 1U);
+  EXPECT_NE(agent.hub.strangers().front().note.find("take `ssl` out"), std::string::npos);
+}
+
 TEST(AdmissionTest, OriginsAreBounded) {
   HubSetup setup = Agent::default_setup();
   setup.accept_unknown = true;

@@ -27,7 +27,8 @@ struct Received {
 class Instance final : public peers::Handler {
  public:
   Instance(Hub& hub, const std::string& name, std::uint64_t pid, TimePoint now,
-           const std::string& calls = "agent-1", bool complete = true)
+           const std::string& calls = "agent-1", bool complete = true,
+           Source source = {"127.0.0.1:5000", "127.0.0.1", {}})
       : lesson_complete(complete), hub_(hub) {
     peers::Options options;
     options.role = peers::Role::kDialling;
@@ -35,7 +36,7 @@ class Instance final : public peers::Handler {
     options.remote_name = calls;
     options.pid = pid;
     session_ = std::make_unique<peers::PeerSession>(options, *this, now);
-    agent_ = hub.accept({"127.0.0.1:5000", "127.0.0.1"}, now);
+    agent_ = hub.accept(std::move(source), now);
     exchange(now);
   }
   ~Instance() override { cut(TimePoint{}); }

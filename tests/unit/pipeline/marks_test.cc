@@ -226,5 +226,19 @@ TEST_F(BarrierTest, WhatHadArrivedAndWasNotReadHoldsTheMarkBack) {
   EXPECT_GT(marks(lb1).size(), before);
 }
 
+// Below TLS 100 bytes become fewer, and no more may follow for seconds.
+TEST_F(BarrierTest, OnceNothingIsUnreadAllHasCome) {
+  Instance lb1(agent_.hub, "lb1", 10, kStart);
+  announce(lb1, kStart);
+  lb1.exchange(kStart + milliseconds(600));
+  const std::size_t before = marks(lb1).size();
+  std::size_t unread = 100;
+  agent_.peer("lb1").link->set_unread([&] { return unread; });
+  agent_.hub.run(kStart + milliseconds(1200));
+  unread = 0;
+  lb1.exchange(kStart + milliseconds(1300));
+  EXPECT_GT(marks(lb1).size(), before);
+}
+
 }  // namespace
 }  // namespace stickmesh::pipeline
