@@ -201,13 +201,14 @@ TEST(ConfigFileTest, TellsTablesFromListsOfTables) {
 }
 
 TEST(ConfigFileTest, NotesOncePerPartWhatThisVersionDoesNotUse) {
-  EXPECT_THAT(
-      notes(R"([peers]
+  EXPECT_THAT(notes(R"([peers]
 accept-unknown = true
 [agent]
 name = "agent-lb1"
 drain-timeout = "5s"
-switch-timeout = "5ms"
+[admin]
+token-file = "/token"
+http = "127.0.0.1:10303"
 [spoe]
 deadline = "20ms"
 max-frame-size = 4096
@@ -216,10 +217,10 @@ file = "/a.lua"
 [[hook]]
 file = "/b.lua"
 )"),
-      ElementsAre(
-          "5: agent.drain-timeout, agent.switch-timeout: checked, but not in this build: it has no effect",
-          "8: spoe: checked, but not in this build: it has no effect",
-          "10: hook: checked, but not in this build: it has no effect"));
+              ElementsAre("5: agent.drain-timeout: checked, but not in this build: it has no effect",
+                          "7: admin.http, admin.token-file: checked, but not in this build: it has no effect",
+                          "10: spoe: checked, but not in this build: it has no effect",
+                          "12: hook: checked, but not in this build: it has no effect"));
 }
 
 TEST(ConfigFileTest, NotesNothingForAPeerThatIsAnAgent) {
