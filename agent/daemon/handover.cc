@@ -67,7 +67,9 @@ void Handover::start() {
   began_ = loop_.now();
   ++tries_;
   phase_ = Phase::kTeaching;
-  if (auto started = start_process(); !started) fail(to_string(started.error()));
+  const Result<void> started = start_process();
+  if (started) return;
+  child_ == 0 ? fail(to_string(started.error())) : teaching_ended(started.error());
 }
 
 Result<void> Handover::start_process() {
@@ -111,14 +113,14 @@ Result<void> Handover::teach(net::UniqueFd lesson) {
                                               std::move(session), [this](net::Connection&, const Error& why) {
                                                 link_ = nullptr;
                                                 loop_.bury(std::move(lesson_));
-                                                lesson_ended(why);
+                                                teaching_ended(why);
                                               });
   return {};
 }
 
 // Mostly because the new process has ended, and what it says, or how, is the better reason.
-void Handover::lesson_ended(const Error& why) {
-  lesson_problem_ = to_string(why);
+void Handover::teaching_ended(const Error& why) {
+  problem_ = to_string(why);
   if (phase_ == Phase::kTeaching) timer_.set(loop_.now() + kLastWord);
 }
 
@@ -178,7 +180,7 @@ void Handover::flushed() {
 
 void Handover::timed_out() {
   if (phase_ == Phase::kWaiting) return start();
-  if (phase_ == Phase::kTeaching) return fail(lesson_problem_);
+  if (phase_ == Phase::kTeaching) return fail(problem_);
   if (phase_ == Phase::kGoing) return fail("the new process did not begin to serve");
   fail(
       fmt::format("the switch took longer than [agent] switch-timeout = {}", describe(setup_.switch_timeout)),

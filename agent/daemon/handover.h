@@ -80,7 +80,7 @@ class Handover final : public admin::SoftRestart {
   void heard(std::string_view text);
   void freeze();
   void flushed();
-  void lesson_ended(const Error& why);
+  void teaching_ended(const Error& why);
   void timed_out();
   void child_may_have_ended();
   /// This process goes on; |again|: and tries once more, if it has not too often.
@@ -104,7 +104,7 @@ class Handover final : public admin::SoftRestart {
   std::unique_ptr<net::DescriptorChannel> channel_;
   std::unique_ptr<net::Connection> lesson_;
   pipeline::TeachingLink* link_ = nullptr;  ///< the session of |lesson_|
-  std::string lesson_problem_;
+  std::string problem_;                     ///< why the teaching has ended
   net::Timer timer_;
   net::Signal child_signal_;
 };

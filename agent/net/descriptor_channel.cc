@@ -98,8 +98,12 @@ bool DescriptorChannel::read_one() {
   message.msg_iovlen = 1;
   message.msg_control = control.data();
   message.msg_controllen = control.size();
-  const ssize_t size = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
-  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  ssize_t size = 0;
+  // That the other side has closed without having read everything is told before its last message is.
+  do {
+    size = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
+  } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
+  if (size < 0 && errno == EAGAIN) return false;
   if (size <= 0) {
     readable_.stop();
     on_end_();

@@ -58,6 +58,12 @@ const TableDefinition kSessions = table("/sessions", std::chrono::seconds(30), {
 const TableDefinition kOwn =
     table("/http", kHttp.expire, {{DataType::kGpt0, 1, {}}, {DataType::kHttpReqCnt, 1, {}}});
 
+class NoRestarts final : public admin::SoftRestart {
+ public:
+  std::uint64_t begin() override { return 0; }
+  std::optional<Result<std::string>> ended(std::uint64_t) const override { return "not here"; }
+};
+
 class Play {
  public:
   explicit Play(std::uint8_t options)
@@ -65,7 +71,7 @@ class Play {
         rules_({{Pattern("*"), Pattern("*.total")}}, {"stickmesh", "limits"}, {Pattern("sessions")}),
         registry_(rules_, std::size_t{1} << (short_ ? 22U : 28U), 16, 42),
         hub_(setup((options & 4U) != 0), registry_, errors_),
-        commands_(hub_, kStart),
+        commands_(hub_, restarts_, kStart),
         model_(registry_, short_) {
     hub_.set_wakeup([this] { woken_ = true; });
     for (int number = 2; number <= 3; ++number) {
@@ -340,6 +346,7 @@ class Play {
   Rules rules_;
   Registry registry_;
   Hub hub_;
+  NoRestarts restarts_;
   admin::Commands commands_;
   Model model_;
   std::list<Neighbour> neighbours_;
