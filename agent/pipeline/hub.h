@@ -73,6 +73,7 @@ class Hub {
 
   const HubSetup& setup() const { return setup_; }
   Registry& registry() { return registry_; }
+  const Registry& registry() const { return registry_; }
   ErrorLog& errors() { return errors_; }
   std::list<Peer>& peers() { return peers_; }
   const std::list<Peer>& peers() const { return peers_; }

@@ -182,11 +182,13 @@ bool MeshLink::names(store::OriginId origin) const {
 
 std::uint64_t MeshLink::backlog() const {
   std::uint64_t waiting = 0;
-  for (const Sending& sending : sending_) {
-    const store::ChangeFeed& feed = sending.record->relay->feed();
-    waiting += feed.size() - feed.after(sending.cursor);
-  }
+  for (const Sending& sending : sending_) waiting += backlog(sending);
   return waiting;
+}
+
+std::uint64_t MeshLink::backlog(const Sending& sending) {
+  const store::ChangeFeed& feed = sending.record->relay->feed();
+  return feed.size() - feed.after(sending.cursor);
 }
 
 std::optional<TimePoint> MeshLink::next_run() const {

@@ -11,6 +11,7 @@
 
 #include "agent/pipeline/hub.h"
 #include "agent/pipeline/mesh_row.h"
+#include "agent/pipeline/progress.h"
 
 namespace stickmesh::pipeline {
 
@@ -28,6 +29,7 @@ class MeshLink {
   void updated(std::uint32_t handle, const peers::Update& update, TimePoint now);
   void lesson_requested(TimePoint now);
   void lesson_ended(bool complete, TimePoint now);
+  void acknowledged(peers::TableId table, std::uint32_t update_id);
   /// The session is over; to be called once, last.
   void ended(TimePoint now);
 
@@ -55,6 +57,7 @@ class MeshLink {
   std::uint64_t backlog() const;
   std::size_t tables_in() const { return inputs_.size(); }
   std::size_t tables_out() const { return next_table_ - kFirstTable; }
+  std::vector<TableProgress> progress() const;
 
  private:
   static constexpr peers::TableId kRowTable = 1;
@@ -76,6 +79,7 @@ class MeshLink {
     std::uint32_t types = 0;
     std::uint32_t layout_number = 0;
     TableDefinition definition;
+    std::uint32_t pushed = 0;  ///< the last live update
   };
   /// How far one of our tables has been told.
   struct Sending {
@@ -85,6 +89,7 @@ class MeshLink {
     std::vector<Outgoing> origins;  ///< by origin
   };
 
+  static std::uint64_t backlog(const Sending& sending);
   void ask(TimePoint now);
   void take_row(const peers::Update& update, TimePoint now);
   void take_agent_row(const std::string& name, const AgentRow& row);
@@ -128,6 +133,7 @@ class MeshLink {
   std::size_t tables_known_ = 0;
   std::uint32_t reuses_ = 0;  ///< of origins' ids, when what is kept by them was made
   peers::TableId next_table_ = kFirstTable;
+  std::vector<std::uint32_t> acknowledged_;     ///< by table
   std::vector<std::optional<OriginRow>> told_;  ///< by origin
   std::uint32_t row_id_ = 0;
   std::uint32_t number_ = 0;

@@ -112,6 +112,7 @@ void MeshLink::send(Sending& sending, store::ContributionId contribution, std::u
     outgoing.layout_number = table.layout_number();
     outgoing.definition = sending.record->relay->announced(origin);
   }
+  if (!in_lesson_) outgoing.pushed = static_cast<std::uint32_t>(sequence);
   session_.select(outgoing.number, outgoing.definition);
   session_.append_update(
       sending.record->relay->encode(contribution, static_cast<std::uint32_t>(sequence), now));

@@ -162,7 +162,8 @@ void PeerLink::lesson_ended(bool complete, TimePoint now) {
 }
 
 void PeerLink::acknowledged(peers::TableId table, std::uint32_t update_id, TimePoint /*now*/) {
-  if (mesh_) return;
+  if (mesh_) return mesh_->acknowledged(table, update_id);
+  if (table == kStatusTable) return status_.acknowledge(update_id);
   if (table < Restorer::kFirstTable) return subscriptions_.acknowledged(table, update_id);
   restorer_.acknowledged(table, update_id,
                          [this](std::size_t input, store::EntryId entry) { settle(input, entry); });
