@@ -46,6 +46,8 @@ std::string Commands::show_info(TimePoint now) const {
   line("Updates", updates);
   line("Memory_bytes", registry.budget().used());
   line("Max_memory_bytes", registry.budget().limit());
+  line("Server_mismatches", hub_.servers().standing());
+  line("Server_mismatches_total", hub_.servers().reported());
   line("Errors", refusals);
   return out;
 }

@@ -92,9 +92,10 @@ std::string home_here(const Hub& hub) {
   return all;
 }
 
-std::string note_words(const Hub& /*hub*/, const Peer& peer) {
+std::string note_words(const Hub& hub, const Peer& peer) {
   std::string all = peer.note;
   if (peer.link != nullptr) add(all, "; ", peer.link->problems());
+  if (peer.setup.kind == PeerKind::kHaproxy) add(all, "; ", hub.servers().note(peer.origin));
   return all;
 }
 

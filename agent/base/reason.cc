@@ -16,9 +16,9 @@ constexpr std::array<std::string_view, kReasonCount> kNames = {
     "bad-definition",      "unknown-table-id", "bad-key",
     "bad-dictionary-id",   "too-many-tables",  "too-many-origins",
     "definition-mismatch", "table-full",       "suspected-mixing",
-    "no-memory",           "connect-failed",   "connection-lost",
-    "bad-command",         "not-found",        "not-its-origin",
-    "bad-snapshot",        "system",
+    "server-mismatch",     "no-memory",        "connect-failed",
+    "connection-lost",     "bad-command",      "not-found",
+    "not-its-origin",      "bad-snapshot",     "system",
 };
 
 }  // namespace

@@ -216,9 +216,11 @@ std::optional<TimePoint> Hub::run(TimePoint now) {
       if (peer.setup.kind == PeerKind::kHaproxy) agree_on_generation(peer, now);
     }
   }
-  mixing_.look(registry_, now, [&](const Error& error, const std::string& table) {
+  const auto report = [&](const Error& error, const std::string& table) {
     errors_.record(error, "table " + table, now);
-  });
+  };
+  mixing_.look(registry_, now, report);
+  servers_.look(registry_, now, report);
   for (auto& [name, record] : registry_.tables()) {
     if (record.relay) record.relay->publish();
   }

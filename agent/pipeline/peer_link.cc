@@ -99,6 +99,7 @@ void PeerLink::established(TimePoint now) {
   const bool other_process = hub_.established(*this, *peer_, pid, now);
   if (mesh_) return runs() ? mesh_->established(now) : void();
   keeps_larger_ = !peer_->complete;
+  if (other_process) hub_.registry().forget_servers(peer_->origin);
   subscriptions_.begin(*peer_, !other_process);
   ask(now);
 }

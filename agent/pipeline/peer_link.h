@@ -118,6 +118,7 @@ class PeerLink final : public Session, private peers::Handler {
   void recall_inputs(TimePoint now);
   void fit(Input& input, TimePoint now);
   void fit_all(TimePoint now);
+  void hear_server(const Input& input, const peers::Update& update);
   /// The place in the instance's own count of changes.
   static std::uint32_t own_number(Input& input, const peers::Update& update);
   store::Applied replicate(Input& input, const peers::Update& update, store::Change& change, TimePoint now);
