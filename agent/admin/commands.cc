@@ -12,6 +12,7 @@ constexpr std::string_view kHelp =
     "help                                            this list\n"
     "show info                                       what this agent is and how much it holds\n"
     "show peers                                      sessions: state, tables, backlog, what went wrong last\n"
+    "show peers NAME                                 one of them, with each table in both directions\n"
     "show tables                                     tables with their definitions and counters\n"
     "show table NAME [key K] [data.TYPE OP VALUE] [origins] [json]\n"
     "                                                entries; OP is eq, ne, lt, le, gt or ge\n"
@@ -102,6 +103,7 @@ std::unique_ptr<Answer> Commands::run(std::string_view line, TimePoint now) {
     if (is("show", "tables")) return text_answer(show_tables());
     if (is("show", "errors")) return text_answer(show_errors());
   }
+  if (is("show", "peers") && words.size() == 3) return show_peer(words[2], now);
   if (is("show", "table")) return show_table(words, now);
   if (is("set", "table")) return set_table(words, now);
   if (is("clear", "table")) return clear_table(words, now);

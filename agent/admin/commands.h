@@ -31,6 +31,7 @@ class Commands final : public CommandHandler {
 
   std::string show_info(TimePoint now) const;
   std::string show_peers(TimePoint now) const;
+  std::unique_ptr<Answer> show_peer(const std::string& name, TimePoint now);
   std::string show_tables() const;
   std::string show_errors() const;
   std::unique_ptr<Answer> show_table(const Words& words, TimePoint now);

@@ -4,49 +4,10 @@
 #include <iterator>
 
 #include "agent/admin/commands.h"
-#include "agent/pipeline/peer_link.h"
+#include "agent/admin/words.h"
+#include "agent/pipeline/hub.h"
 
 namespace stickmesh::admin {
-
-namespace {
-
-std::string seconds_ago(TimePoint when, TimePoint now) {
-  return when == TimePoint{} ? "-" : fmt::format("{:.1f}", static_cast<double>((now - when).count()) / 1000);
-}
-
-std::string_view or_dash(std::string_view text) {
-  return text.empty() ? "-" : text;
-}
-
-// A cell of a table whose columns are separated by tabs.
-std::string cell(std::string_view text) {
-  std::string out(or_dash(text));
-  for (char& c : out) {
-    if (c == '\t' || c == '\n') c = ' ';
-  }
-  return out;
-}
-
-std::string_view expected_words(const pipeline::Peer& peer) {
-  if (peer.setup.kind == pipeline::PeerKind::kAgent) return "-";
-  return peer.maintenance ? "maint (runtime)" : peer.configured ? "yes" : "until forgotten";
-}
-
-std::string_view agent_words(const pipeline::MeshLink& link, TimePoint now) {
-  if (!link.speaks()) return "up, says nothing of an agent's";
-  if (!link.fresh(now, pipeline::kMarkLife)) return "behind";
-  if (!link.learned()) return "up, it is learning";
-  return link.synchronised() ? "synchronised" : "learning";
-}
-
-std::string_view state_words(const pipeline::Peer& peer, TimePoint now) {
-  if (peer.link == nullptr) return peer.last_seen == TimePoint{} ? "never connected" : "away";
-  if (peer.link->mesh() != nullptr) return agent_words(*peer.link->mesh(), now);
-  if (peer.link->synchronised()) return "synchronised";
-  return peer.link->session().learning() ? "learning" : "up, not synchronised";
-}
-
-}  // namespace
 
 std::string Commands::show_info(TimePoint now) const {
   const pipeline::Registry& registry = hub_.registry();
@@ -85,40 +46,9 @@ std::string Commands::show_info(TimePoint now) const {
   line("Updates", updates);
   line("Memory_bytes", registry.budget().used());
   line("Max_memory_bytes", registry.budget().limit());
+  line("Server_mismatches", hub_.servers().standing());
+  line("Server_mismatches_total", hub_.servers().reported());
   line("Errors", refusals);
-  return out;
-}
-
-std::string Commands::show_peers(TimePoint now) const {
-  std::string out =
-      "# "
-      "name\tkind\texpected\tdirection\tstate\tpid\taddress\tinputs\toutputs\tupdates_in\tupdates_"
-      "out\tbacklog\theard_"
-      "s\tsessions\tnote\n";
-  const auto put = std::back_inserter(out);
-  for (const pipeline::Peer& peer : hub_.peers()) {
-    const std::string_view kind = peer.setup.kind == pipeline::PeerKind::kAgent ? "agent" : "haproxy";
-    if (peer.link == nullptr) {
-      fmt::format_to(put, "{}\t{}\t{}\t-\t{}\t{}\t{}\t0\t0\t0\t0\t0\t{}\t{}\t{}\n", cell(peer.setup.name),
-                     kind, expected_words(peer), state_words(peer, now), peer.pid,
-                     or_dash(peer.setup.address), seconds_ago(peer.last_seen, now), peer.sessions,
-                     cell(peer.note));
-      continue;
-    }
-    const pipeline::PeerLink& link = *peer.link;
-    const peers::Traffic& traffic = link.session().traffic();
-    const std::string problems = link.problems();
-    const std::string note = peer.note + (peer.note.empty() || problems.empty() ? "" : "; ") + problems;
-    fmt::format_to(put, "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", cell(peer.setup.name),
-                   kind, expected_words(peer), link.session().role() == peers::Role::kDialling ? "out" : "in",
-                   state_words(peer, now), peer.pid, link.source().text, link.tables_in(), link.tables_out(),
-                   traffic.updates_in, traffic.updates_out, link.backlog(),
-                   seconds_ago(traffic.last_received, now), peer.sessions, cell(note));
-  }
-  for (const pipeline::Stranger& stranger : hub_.strangers()) {
-    fmt::format_to(put, "{}\t-\t-\tin\trefused\t0\t{}\t0\t0\t0\t0\t0\t{}\t{}\t{}\n", cell(stranger.name),
-                   stranger.source, seconds_ago(stranger.last, now), stranger.tries, cell(stranger.note));
-  }
   return out;
 }
 

@@ -248,9 +248,11 @@ std::optional<TimePoint> Hub::run(TimePoint now) {
       if (peer.setup.kind == PeerKind::kHaproxy) agree_on_generation(peer, now);
     }
   }
-  mixing_.look(registry_, now, [&](const Error& error, const std::string& table) {
+  const auto report = [&](const Error& error, const std::string& table) {
     errors_.record(error, "table " + table, now);
-  });
+  };
+  mixing_.look(registry_, now, report);
+  servers_.look(registry_, now, report);
   publish_to_relays();
   const bool unpublished = publish(now);
   if (unpublished) at_latest(last_publish_ + setup_.publish_interval);

@@ -18,6 +18,7 @@
 #include "agent/pipeline/mixing_watch.h"
 #include "agent/pipeline/peer.h"
 #include "agent/pipeline/registry.h"
+#include "agent/pipeline/server_watch.h"
 #include "agent/pipeline/subscriptions.h"
 
 namespace stickmesh::pipeline {
@@ -85,10 +86,12 @@ class Hub {
 
   const HubSetup& setup() const { return setup_; }
   Registry& registry() { return registry_; }
+  const Registry& registry() const { return registry_; }
   ErrorLog& errors() { return errors_; }
   std::list<Peer>& peers() { return peers_; }
   const std::list<Peer>& peers() const { return peers_; }
   const std::list<Stranger>& strangers() const { return strangers_; }
+  const ServerWatch& servers() const { return servers_; }
   /// The origin of what this agent itself counts: its name and incarnation.
   store::OriginId own_origin() const { return own_origin_; }
   /// An incarnation of this name has counted before: this one, which has not yet, takes another. False when
@@ -223,6 +226,7 @@ class Hub {
   std::optional<Mark> barrier_;  ///< waits until all that had arrived at its time is published
   TimePoint next_barrier_{};
   MixingWatch mixing_;
+  ServerWatch servers_;
   std::function<void()> wakeup_;
   std::function<void(const Peer&)> on_session_ended_;
   std::function<void()> on_runtime_changed_;

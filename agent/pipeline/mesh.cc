@@ -64,6 +64,7 @@ void Hub::learn_generation(store::OriginId id, std::uint32_t generation, std::ui
   const Peer* peer = instance(id);
   const bool home = peer != nullptr && peer->link != nullptr;
   if (generation > origin.generation) {
+    if (!home) registry_.forget_servers(id);
     origin.generation = generation;
     origin.process = process;
   } else if (process != 0 && (origin.process == 0 || (home && process != peer->process))) {

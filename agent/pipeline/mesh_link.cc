@@ -122,6 +122,12 @@ void MeshLink::adopt(RelayedInput& input, const peers::Update& update, TimePoint
     copy.owed = copy.cleared && hub_.owes(input.origin);
   }
   if (!input.record->replicated) hub_.learn_generation(input.origin, copy.version.generation, 0);
+  // A lesson has also what a process before this one has said, and a replicated entry does not say whose it
+  // is.
+  if (!input.record->replicated && !update.lesson && !update.server_key.empty()) {
+    input.record->servers->hear(table, input.origin, update.key, server_id(input.definition, update.cells),
+                                update.server_key);
+  }
   if (table.adopt(input.plan, copy, now) == store::Applied::kNoMemory) {
     hub_.errors().record({Reason::kNoMemory, "no room for a new key: raise [agent] max-memory"},
                          "table " + table.name(), now);

@@ -11,6 +11,7 @@
 
 #include "agent/pipeline/hub.h"
 #include "agent/pipeline/mesh_row.h"
+#include "agent/pipeline/progress.h"
 #include "agent/pipeline/relayed_inputs.h"
 #include "agent/pipeline/table_sending.h"
 
@@ -30,6 +31,7 @@ class MeshLink {
   void updated(std::uint32_t handle, const peers::Update& update, TimePoint now);
   void lesson_requested(TimePoint now);
   void lesson_ended(bool complete, TimePoint now);
+  void acknowledged(peers::TableId table, std::uint32_t update_id);
   /// The session is over; to be called once, last.
   void ended(TimePoint now);
 
@@ -57,6 +59,7 @@ class MeshLink {
   std::uint64_t backlog() const { return sending_.backlog(); }
   std::size_t tables_in() const { return inputs_.size(); }
   std::size_t tables_out() const { return sending_.tables(); }
+  std::vector<TableProgress> progress() const;
 
  private:
   static constexpr peers::TableId kRowTable = 1;
@@ -102,6 +105,7 @@ class MeshLink {
   std::uint32_t reuses_ = 0;                    ///< of origins' ids, when |told_| was made
   std::vector<std::optional<OriginRow>> told_;  ///< by origin
   std::uint32_t row_id_ = 0;
+  std::uint32_t row_acknowledged_ = 0;
   std::uint32_t number_ = 0;
   TimePoint next_row_{};
   peers::UpdateEncoder encoder_;

@@ -99,6 +99,7 @@ void PeerLink::established(TimePoint now) {
   const bool other_process = hub_.established(*this, *peer_, pid, now);
   if (mesh_) return runs() ? mesh_->established(now) : void();
   keeps_larger_ = !peer_->complete;
+  if (other_process) hub_.registry().forget_servers(peer_->origin);
   subscriptions_.begin(*peer_, !other_process);
   ask(now);
 }
@@ -163,7 +164,8 @@ void PeerLink::lesson_ended(bool complete, TimePoint now) {
 }
 
 void PeerLink::acknowledged(peers::TableId table, std::uint32_t update_id, TimePoint /*now*/) {
-  if (mesh_) return;
+  if (mesh_) return mesh_->acknowledged(table, update_id);
+  if (table == kStatusTable) return status_.acknowledge(update_id);
   if (table < Restorer::kFirstTable) return subscriptions_.acknowledged(table, update_id);
   restorer_.acknowledged(table, update_id,
                          [this](std::size_t input, store::EntryId entry) { settle(input, entry); });

@@ -11,6 +11,7 @@
 #include "agent/peers/session/session.h"
 #include "agent/pipeline/hub.h"
 #include "agent/pipeline/mesh_link.h"
+#include "agent/pipeline/progress.h"
 #include "agent/pipeline/restorer.h"
 #include "agent/pipeline/row_table.h"
 #include "agent/pipeline/subscriptions.h"
@@ -87,6 +88,8 @@ class PeerLink final : public Session, private peers::Handler {
   std::size_t tables_in() const { return mesh_ ? mesh_->tables_in() : inputs_.size(); }
   std::size_t tables_out() const { return mesh_ ? mesh_->tables_out() : subscriptions_.all().size(); }
   std::uint64_t backlog() const { return mesh_ ? mesh_->backlog() : subscriptions_.backlog(); }
+  /// Each of those tables.
+  std::vector<TableProgress> progress() const;
   /// What does not fit between the instance's tables and ours, in words; empty when all is well.
   std::string problems() const;
 
@@ -115,6 +118,7 @@ class PeerLink final : public Session, private peers::Handler {
   void recall_inputs(TimePoint now);
   void fit(Input& input, TimePoint now);
   void fit_all(TimePoint now);
+  void hear_server(const Input& input, const peers::Update& update);
   /// The place in the instance's own count of changes.
   static std::uint32_t own_number(Input& input, const peers::Update& update);
   store::Applied replicate(Input& input, const peers::Update& update, store::Change& change, TimePoint now);

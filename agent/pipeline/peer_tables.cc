@@ -132,6 +132,7 @@ void PeerLink::updated(std::uint32_t handle, const peers::Update& update, TimePo
   ++input.updates;
   const bool expires = table.definition().expire.count() != 0;
   if (update.timed && expires && update.remaining.count() == 0) return;
+  hear_server(input, update);
   store::Change change{peer_->origin,          {}, update.key, update.cells, update.server_key,
                        store::LifeKind::kAnew, {}};
   change.version = {peer_->generation, own_number(input, update)};
@@ -156,6 +157,13 @@ void PeerLink::updated(std::uint32_t handle, const peers::Update& update, TimePo
     case store::Applied::kCleared:
       break;
   }
+}
+
+// What it was given is someone else's word.
+void PeerLink::hear_server(const Input& input, const peers::Update& update) {
+  if (update.server_key.empty() || is_given(update.update_id - *input.live_id)) return;
+  input.record->servers->hear(*input.record->table, peer_->origin, update.key,
+                              server_id(input.definition, update.cells), update.server_key);
 }
 
 // HAProxy has one counter for the changes of a table. What it learned stands half the circle away from the

@@ -80,6 +80,7 @@ TableRecord& Registry::add(const TableDefinition& definition, std::size_t max_en
   record.replicated = replicated;
   record.table =
       std::make_unique<store::Table>(name, standing, merges, max_entries, shared_, now, replicated);
+  record.servers = std::make_unique<ServerPairs>(texts_);
   track(record);
   if (replicated) {
     record.output = std::make_unique<Output>(*record.table, now);
@@ -164,6 +165,11 @@ void Registry::settle_definitions(TimePoint now) {
 
 void Registry::forget_definitions(store::OriginId origin) {
   for (auto& [name, record] : tables_) record.definitions.erase(origin);
+  forget_servers(origin);
+}
+
+void Registry::forget_servers(store::OriginId origin) {
+  for (auto& [name, record] : tables_) record.servers->forget(origin);
 }
 
 void Registry::settle_definition(TableRecord& record, TimePoint now) {

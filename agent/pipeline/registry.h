@@ -12,6 +12,7 @@
 #include "agent/pipeline/output.h"
 #include "agent/pipeline/relay.h"
 #include "agent/pipeline/rules.h"
+#include "agent/pipeline/server_pairs.h"
 #include "agent/store/table.h"
 
 namespace stickmesh::pipeline {
@@ -24,6 +25,8 @@ struct TableRecord {
   bool replicated = false;         ///< the last change wins: every entry has one contribution, the agent's
   /// What each origin said the table is, whether it stands or not.
   std::map<store::OriginId, TableDefinition> definitions;
+  /// Which servers each of them knows.
+  std::unique_ptr<ServerPairs> servers;
   bool declared = false;  ///< by `[[table]]`: its definition stands whatever instances say
   bool restored = false;  ///< no instance has defined it since the restart
   bool purging = false;   ///< since the start; its totals are too low
@@ -58,8 +61,10 @@ class Registry {
   /// drops its entries when that is another one than before. To be called when a definition or an origin has
   /// come or gone.
   void settle_definitions(TimePoint now);
-  /// |origin| is no longer asked what its tables are; `settle_definitions` is to follow.
+  /// |origin| is no longer asked what its tables and servers are; `settle_definitions` is to follow.
   void forget_definitions(store::OriginId origin);
+  /// Another process of |origin| may have other servers.
+  void forget_servers(store::OriginId origin);
   /// Words for the operator when |definition| does not fit the standing one of |record|.
   std::optional<std::string> mismatch(const TableRecord& record, store::OriginId origin,
                                       const TableDefinition& definition) const;

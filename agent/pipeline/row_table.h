@@ -28,6 +28,11 @@ class RowTable {
   Result<void> announced(const TableDefinition& definition);
   bool wanted() const { return definition_.has_value(); }
   const std::string& problem() const { return problem_; }
+  /// Only when it is `wanted`.
+  std::string_view name() const { return definition_->name; }
+  std::uint32_t pushed() const { return update_id_; }
+  std::uint32_t acknowledged() const { return acknowledged_; }
+  void acknowledge(std::uint32_t update_id) { acknowledged_ = update_id; }
   void send(peers::PeerSession& session, const Row& row, Duration remaining);
 
  private:
@@ -35,6 +40,7 @@ class RowTable {
   std::optional<TableDefinition> definition_;
   std::string problem_;
   std::uint32_t update_id_ = 0;
+  std::uint32_t acknowledged_ = 0;
   peers::UpdateEncoder encoder_;
 };
 

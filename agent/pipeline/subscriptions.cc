@@ -322,11 +322,13 @@ std::optional<Subscriptions::Passed> Subscriptions::take_passed(TimePoint now) {
 
 std::uint64_t Subscriptions::backlog() const {
   std::uint64_t waiting = 0;
-  for (const Subscription& subscription : subscriptions_) {
-    const store::ChangeFeed& feed = subscription.record->output->feed();
-    waiting += feed.size() - feed.after(subscription.cursor);
-  }
+  for (const Subscription& subscription : subscriptions_) waiting += backlog(subscription);
   return waiting;
+}
+
+std::uint64_t Subscriptions::backlog(const Subscription& subscription) {
+  const store::ChangeFeed& feed = subscription.record->output->feed();
+  return feed.size() - feed.after(subscription.cursor);
 }
 
 }  // namespace stickmesh::pipeline

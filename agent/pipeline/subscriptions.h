@@ -10,6 +10,7 @@
 
 #include "agent/peers/session/session.h"
 #include "agent/pipeline/peer.h"
+#include "agent/pipeline/progress.h"
 #include "agent/pipeline/registry.h"
 
 namespace stickmesh::pipeline {
@@ -118,6 +119,7 @@ class Subscriptions {
   const std::vector<Subscription>& all() const { return subscriptions_; }
   /// Entries that wait.
   std::uint64_t backlog() const;
+  void add_progress(std::vector<TableProgress>& all) const;
 
  private:
   struct Barrier {
@@ -136,6 +138,7 @@ class Subscriptions {
   const Subscription* find(const TableRecord& record) const;
   static bool has_another(const Subscription& subscription, store::EntryId entry, const peers::Update& update,
                           TimePoint now);
+  static std::uint64_t backlog(const Subscription& subscription);
   /// Everything has been sent and acknowledged.
   static bool settled(const Subscription& subscription);
   bool send(Subscription& subscription, std::size_t backlog, TimePoint now);

@@ -35,6 +35,7 @@ bool TableSending::look_for_tables() {
 }
 
 void TableSending::begin_lesson() {
+  in_lesson_ = true;
   lesson_table_ = 0;
   lesson_entry_ = 0;
   for (Sending& sending : sending_) sending.cursor = sending.record->relay->feed().last();
@@ -56,6 +57,7 @@ bool TableSending::send_lesson(TimePoint now) {
       }
     }
   }
+  in_lesson_ = false;
   return true;
 }
 
@@ -96,17 +98,27 @@ void TableSending::send(Sending& sending, store::ContributionId contribution, st
     outgoing.layout_number = table.layout_number();
     outgoing.definition = with_writer ? relay.announced(origin, writer) : relay.announced(origin);
   }
+  if (!in_lesson_) outgoing.pushed = static_cast<std::uint32_t>(sequence);
   session_.select(outgoing.number, outgoing.definition);
   session_.append_update(relay.encode(contribution, static_cast<std::uint32_t>(sequence), now, whole));
 }
 
 std::uint64_t TableSending::backlog() const {
   std::uint64_t waiting = 0;
-  for (const Sending& sending : sending_) {
-    const store::ChangeFeed& feed = sending.record->relay->feed();
-    waiting += feed.size() - feed.after(sending.cursor);
-  }
+  for (const Sending& sending : sending_) waiting += backlog(sending);
   return waiting;
+}
+
+std::uint64_t TableSending::backlog(const Sending& sending) {
+  const store::ChangeFeed& feed = sending.record->relay->feed();
+  return feed.size() - feed.after(sending.cursor);
+}
+
+// Any number may come in an acknowledgement.
+void TableSending::acknowledged(peers::TableId table, std::uint32_t update_id) {
+  if (table < first_table_ || table >= next_table_) return;
+  acknowledged_.resize(tables());
+  acknowledged_[table - first_table_] = update_id;
 }
 
 }  // namespace stickmesh::pipeline

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "agent/peers/session/session.h"
+#include "agent/pipeline/progress.h"
 #include "agent/pipeline/registry.h"
 
 namespace stickmesh::pipeline {
@@ -38,6 +39,9 @@ class TableSending {
   /// Contributions that wait.
   std::uint64_t backlog() const;
   std::size_t tables() const { return next_table_ - first_table_; }
+  /// The other side has taken all of that table up to this update.
+  void acknowledged(peers::TableId table, std::uint32_t update_id);
+  void add_progress(std::vector<TableProgress>& all) const;
 
  private:
   struct Outgoing {
@@ -45,6 +49,7 @@ class TableSending {
     std::uint32_t types = 0;
     std::uint32_t layout_number = 0;
     TableDefinition definition;
+    std::uint32_t pushed = 0;  ///< the last live update
   };
   /// How far one of our tables has been told.
   struct Sending {
@@ -54,6 +59,7 @@ class TableSending {
     std::unordered_map<std::uint32_t, Outgoing> outgoing;  ///< by origin and writer
   };
 
+  static std::uint64_t backlog(const Sending& sending);
   bool send_changes(Sending& sending, TimePoint now);
   void send(Sending& sending, store::ContributionId contribution, std::uint64_t sequence, TimePoint now);
 
@@ -64,7 +70,9 @@ class TableSending {
   const To to_;
   std::vector<Sending> sending_;
   std::size_t tables_known_ = 0;
-  std::uint32_t reuses_ = 0;  ///< of origins' ids, when what is kept by them was made
+  std::uint32_t reuses_ = 0;                 ///< of origins' ids, when what is kept by them was made
+  std::vector<std::uint32_t> acknowledged_;  ///< by table
+  bool in_lesson_ = false;
   std::size_t lesson_table_ = 0;
   store::EntryId lesson_entry_ = 0;
 };

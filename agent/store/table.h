@@ -222,6 +222,7 @@ class Table {
   /// How often everything was dropped for another definition.
   std::uint32_t redefinitions() const { return redefinitions_; }
   std::size_t max_entries() const { return max_entries_; }
+  bool single() const { return single_; }
   const Shared& shared() const { return *shared_; }
 
   /// Whether |entry| is a row in use: ids that were kept since an earlier call need asking.

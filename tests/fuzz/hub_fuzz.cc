@@ -234,7 +234,7 @@ class Play {
     }
   }
   void operate(unsigned amount) {
-    static constexpr const char* kCommands[] = {"show peers",         "show table http origins",
+    static constexpr const char* kCommands[] = {"show peers lb1",     "show table http origins",
                                                 "show errors",        "set peer lb1 maint",
                                                 "set peer lb1 ready", "clear table sessions"};
     if (amount < 8) return set_own(amount);

@@ -74,6 +74,22 @@ class AgentsTest(MeshTest):
         self.wait_mark("lb1", 2)
         self.wait_mark("lb2", 2)
 
+    def test_show_peers_says_who_is_home_and_how_far_each_table_is(self) -> None:
+        agents = self.one_each()
+        self.send("lb1", "joe", 3)
+        self.send("lb2", "joe", 4)
+        self.wait_total("joe", "http_req_cnt", 7)
+        for daemon, here, there, other in ((agents[0], "lb1", "lb2", NAMES[1]), (agents[1], "lb2", "lb1", NAMES[0])):
+            rows = daemon.peers()
+            self.assertEqual((rows[here]["home"], rows[there]["home"], rows[other]["home"]), ("here", other, there))
+            fields, tables = daemon.peer(other)
+            self.assertEqual((fields["Kind"], fields["Home"], fields["Home_here"]), ("agent", there, here))
+            self.assertGreater(int(fields["Resyncs_out"]), 0)
+            self.assertEqual(tables["http", "out"]["backlog"], "0")
+            for table in ((f"http@{here}", "out"), (f"http@{there}", "in")):
+                wait.until(lambda: daemon.peer(other)[1][table], what=f"{table} is acknowledged at {daemon.config.name}",
+                           accept=lambda row: row["last_pushed"] == row["last_acked"] != "0")
+
     def test_an_instance_of_both_agents_is_counted_once(self) -> None:
         agents = self.both_at_both()
         self.send("lb1", "joe", 5)

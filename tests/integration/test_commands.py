@@ -38,10 +38,46 @@ class CommandsTest(MeshTest):
         for column in ("name", "kind", "direction", "state", "note"):
             self.assertIn(column, rows["lb1"])
         self.assertEqual(rows["lb1"]["kind"], "haproxy")
+        self.assertEqual(rows["lb1"]["home"], "here")
         before = rows["lb2"]["state"]
         self.instances["lb2"].kill()
         wait.until(lambda: self.daemon.peers()["lb2"]["state"], lambda state: state != before, what="lb2's state")
         self.assertEqual(self.daemon.peers()["lb1"]["state"], rows["lb1"]["state"])
+
+    def test_show_peers_of_one(self) -> None:
+        def settled() -> bool:
+            _, tables = self.daemon.peer("lb1")
+            return all(row["last_pushed"] == row["last_acked"] for table, row in tables.items()
+                       if table in (("/http", "in"), ("/http.total", "out")))
+        wait.until(settled, what="everything is acknowledged")
+        fields, tables = self.daemon.peer("lb1")
+        assert self.instances["lb1"].process is not None
+        for name, value in (("Name", "lb1"), ("Kind", "haproxy"), ("Direction", "in"), ("State", "synchronised"),
+                            ("Pid", str(self.instances["lb1"].process.pid)), ("Home", "here"), ("Note", "-"),
+                            ("Totals_from", "this agent"), ("Backlog", "0")):
+            self.assertEqual(fields.get(name), value, name)
+        self.assertLess(float(fields["Heard_sec"]), 4.0)
+        # Both have asked: the agent each session, HAProxy because it was just started.
+        for asked in ("Resyncs_in", "Resyncs_out"):
+            self.assertGreater(int(fields[asked]), 0, asked)
+            self.assertEqual(fields[asked], fields[f"{asked}_answered"])
+        own = self.shared_table("lb1", "http")
+        pushed, total = tables["/http", "in"], tables["/http.total", "out"]
+        self.assertEqual((pushed["use"], pushed["last_pushed"], pushed["last_acked"]),
+                         ("counted", own["last_pushed"], own["update"]), "as HAProxy says itself")
+        own = self.shared_table("lb1", "http.total")
+        self.assertEqual((total["use"], total["last_pushed"], total["last_acked"], total["backlog"]),
+                         ("total", own["last_get"], own["last_acked"], "0"), "and here")
+        self.assertGreater(int(total["last_pushed"]), 0)
+        self.assertIn("error: not-found", self.daemon.ask("show peers lb9"))
+
+    def shared_table(self, instance: str, table: str) -> dict[str, str]:
+        """What `show peers` of HAProxy says of a table that it shares with the agent."""
+        remote = self.instances[instance].cli("show peers").split("id=agent-1(")[1].split("shared tables:")[1]
+        for shared in remote.split("local_id=")[1:]:
+            if f"id=mesh/{table} " in shared:
+                return dict(re.findall(r"(\w+)=(\S+)", shared.split("table:")[0]))
+        raise LookupError(f"{table} in: {remote}")
 
     def test_show_tables(self) -> None:
         rows = {row["name"]: row for row in self.daemon.tables()}

@@ -175,6 +175,13 @@ class Agent:
         """`show peers` by name."""
         return {row.get("name", ""): row for row in columns(self.ask("show peers"))}
 
+    def peer(self, name: str) -> tuple[dict[str, str], dict[tuple[str, str], dict[str, str]]]:
+        """`show peers NAME`: its fields, and its tables by name and direction."""
+        fields, _, tables = self.ask(f"show peers {name}").partition("# table")
+        rows = columns("# table" + tables) if tables else []
+        return (dict(line.split(": ", 1) for line in fields.splitlines() if ": " in line),
+                {(row["table"], row["direction"]): row for row in rows})
+
     def tables(self) -> list[dict[str, str]]:
         return columns(self.ask("show tables"))
 

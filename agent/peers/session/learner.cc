@@ -126,10 +126,19 @@ void Learner::write_acks(Writer out) {
     // 0 is the receiver's initial value, which it never acknowledges; table 0 is one that lost its number.
     if (table.id == 0 || table.live_id == 0 || table.live_id == table.acked_id) continue;
     encode_ack({table.id, table.live_id}, out);
-    table.acked_id = table.live_id;
+    table.acked_id = table.told_id = table.live_id;
     ++traffic_.acks_out;
   }
   acks_due_.clear();
+}
+
+std::vector<TableTaken> Learner::tables_taken() const {
+  std::vector<TableTaken> all;
+  for (const Table& table : tables_) {
+    if (table.id == 0) continue;
+    all.push_back({table.definition.name, table.handle.has_value(), table.live_id, table.told_id});
+  }
+  return all;
 }
 
 bool Learner::start_lesson() {

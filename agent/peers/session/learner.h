@@ -34,6 +34,7 @@ class Learner {
   /// Appends an acknowledgement for each table of which live updates were handed on since the last call.
   void write_acks(Writer out);
 
+  std::vector<TableTaken> tables_taken() const;
   bool learning() const { return learning_; }
   /// Whether a request for a lesson is to be sent now. During a lesson it is not, but when that has ended:
   /// the other side would take our confirmation of the first for one of the second, and break that off.
@@ -54,7 +55,8 @@ class Learner {
     std::optional<std::uint32_t> handle;  ///< nothing: updates are skipped
     std::uint32_t last_id = 0;            ///< what implicit numbers count from
     std::uint32_t live_id = 0;            ///< last one that may be acknowledged
-    std::uint32_t acked_id = 0;
+    std::uint32_t acked_id = 0;           ///< since the last lesson
+    std::uint32_t told_id = 0;            ///< the last one that was acknowledged
     bool ack_due = false;
   };
 

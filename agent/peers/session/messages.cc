@@ -67,6 +67,7 @@ void PeerSession::Impl::take_control(ControlType type, TimePoint now) {
   switch (type) {
     case ControlType::kResyncRequest:
       lesson_asked = true;
+      ++traffic.resyncs_in;
       handler.lesson_requested(now);
       return;
     case ControlType::kResyncFinished:

@@ -49,6 +49,7 @@ bool PeerSession::Impl::blocked() const {
 
 void PeerSession::Impl::send(ControlType type) {
   if (!running()) return;
+  if (type == ControlType::kResyncRequest) ++traffic.resyncs_out;
   Writer writer = output.writer();
   encode_control(type, writer);
 }
@@ -138,6 +139,9 @@ int PeerSession::status() const {
 }
 const Traffic& PeerSession::traffic() const {
   return impl_->traffic;
+}
+std::vector<TableTaken> PeerSession::tables_taken() const {
+  return impl_->learner.tables_taken();
 }
 
 void PeerSession::close(Error why) {

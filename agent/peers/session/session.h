@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/base/session.h"
@@ -36,7 +37,16 @@ struct Traffic {
   std::uint64_t updates_too_long = 0;  ///< not sent, because HAProxy would wait for their end for ever
   std::uint64_t acks_in = 0, acks_out = 0, heartbeats_in = 0, heartbeats_out = 0, lessons_in = 0,
                 lessons_out = 0;
-  TimePoint last_received{};  ///< the epoch before the first byte
+  std::uint64_t resyncs_in = 0, resyncs_out = 0;  ///< requests for a lesson
+  TimePoint last_received{};                      ///< the epoch before the first byte
+};
+
+/// How far a table of the other side has come in this session; update ids are 0 before the first live one.
+struct TableTaken {
+  std::string_view name;  ///< valid until the session's next call
+  bool taken = false;     ///< else its updates are skipped
+  std::uint32_t pushed = 0;
+  std::uint32_t acknowledged = 0;
 };
 
 /// One connection's side of HAProxy's peers protocol 2.1 (2.0 where the other side speaks it): handshake,
@@ -64,6 +74,8 @@ class PeerSession final : public Session {
   /// The status with which the other side answered our hello; 0 before.
   int status() const;
   const Traffic& traffic() const;
+  /// The tables that the other side has defined.
+  std::vector<TableTaken> tables_taken() const;
 
   /// Ends the session from outside; pending bytes are still written.
   void close(Error why);

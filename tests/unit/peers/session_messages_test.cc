@@ -131,9 +131,26 @@ TEST_F(SessionMessagesTest, CountsItsTraffic) {
   EXPECT_EQ(traffic.acks_out, 1U);
   EXPECT_EQ(traffic.lessons_out, 1U);
   EXPECT_EQ(traffic.lessons_in, 1U);
+  EXPECT_EQ(traffic.resyncs_in, 1U);
+  EXPECT_EQ(traffic.resyncs_out, 1U);
   EXPECT_EQ(traffic.bytes_in, 30U + 2 + 22 + 19 + 2 + 2);
   EXPECT_EQ(traffic.bytes_out, 4U + 8 + 2 + 2);
   EXPECT_EQ(traffic.last_received, now);
+}
+
+TEST_F(SessionMessagesTest, TellsHowFarEachTableIs) {
+  establish();
+  receive_all({vectors::kDefineSrc});
+  ASSERT_EQ(session->tables_taken().size(), 1U);
+  EXPECT_EQ(session->tables_taken()[0].pushed, 0U);
+  receive_all({vectors::kSrcEntry});
+  session->request_lesson(now);
+  receive_all({vectors::kSrcTimed, vectors::kFinished});
+  const TableTaken table = session->tables_taken()[0];
+  EXPECT_EQ(table.name, "st_src");
+  EXPECT_TRUE(table.taken);
+  EXPECT_EQ(table.pushed, 1U) << "2 is of the lesson";
+  EXPECT_EQ(table.acknowledged, 1U) << "also after a lesson";
 }
 
 TEST_F(SessionMessagesTest, KeepsNothingPendingOnceTheConnectionIsGone) {
