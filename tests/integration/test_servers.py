@@ -80,7 +80,8 @@ class ServersTest(MeshTest):
         for name in ("lb1", "lb2"):
             layout = self.layouts[name]
             port = free_port()
-            layout.extra += backend(port, {"db1": 1, "db2": 2}).replace("shop", "shop2").replace("frontend web", "frontend web2")
+            second = backend(port, {"db1": 1, "db2": 2})
+            layout.extra += second.replace("listen shop", "listen shop2").replace("frontend web", "frontend web2")
             self.instances[name].reload(layout.config())
             self.wait_synchronised(self.daemon, name)
             self.visit(name, name)
@@ -96,7 +97,8 @@ class ServersTest(MeshTest):
             peers = [PeerConfig("lb1"), PeerConfig("lb2"), PeerConfig(names[1 - index], ports[1 - index], kind="agent")]
             directory = self.directory / name
             directory.mkdir()
-            agents.append(self.start_agent(AgentConfig(peers=peers, name=name, extra=REPLICATED), ports[index], directory))
+            config = AgentConfig(peers=peers, name=name, extra=REPLICATED)
+            agents.append(self.start_agent(config, ports[index], directory))
         self.shops = {}
         for index, (name, ids) in enumerate((("lb1", ALIKE), ("lb2", CROSSED))):
             self.shops[name] = free_port()

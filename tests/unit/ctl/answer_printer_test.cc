@@ -51,6 +51,18 @@ TEST(AnswerPrinterTest, NoticesACutAnswer) {
   EXPECT_TRUE(print(Style::kRaw, "\n").whole);
 }
 
+TEST(AnswerPrinterTest, LinesBeforeATableKeepTheirFormAndDoNotWidenIt) {
+  EXPECT_EQ(
+      print(Style::kTerminal,
+            "Name: lb1\nNote: what is longer than a cell of the table\n# table\tdirection\tlast_pushed\n"
+            "/http\tin\t7\n/http.total\tout\t12\n\n")
+          .out,
+      "Name: lb1\nNote: what is longer than a cell of the table\n"
+      "# table      direction  last_pushed\n"
+      "/http        in         7\n"
+      "/http.total  out        12\n");
+}
+
 TEST(AnswerPrinterTest, ATerminalGetsAlignedColumns) {
   EXPECT_EQ(
       print(Style::kTerminal, "# name\tstate\tnote\nlb1\tsynchronised\t\nl\xC3\xB6wenbr\xC3\xA4u\tup\tx\n\n")
