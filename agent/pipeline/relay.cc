@@ -64,7 +64,7 @@ Bytes Relay::encode(store::ContributionId contribution, std::uint32_t update_id,
     }
   }
   encoder_.version({copy.version.generation, copy.version.update_id, copy.cleared, copy.changes,
-                    whole && copy.heard, whole && copy.owed});
+                    whole && !table.adopted(contribution), whole && copy.owed});
   return encoder_.finish();
 }
 

@@ -22,7 +22,6 @@ Copy Table::copy(ContributionId id, CopyBuffer& buffer, TimePoint now) const {
   copy.expires = expires(id);
   copy.cleared = (from.flags & kClearedFlag) != 0;
   copy.owed = owed(id);
-  copy.heard = !adopted(id);
   copy.writer = from.writer;
   buffer.cells.clear();
   buffer.changes.clear();

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/unit/admin/restarts.h"
 #include "tests/unit/pipeline/instance.h"
 
 namespace stickmesh::admin {
@@ -11,15 +12,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-class Restarts final : public SoftRestart {
- public:
-  std::uint64_t begin() override { return ++begun; }
-  std::optional<Result<std::string>> ended(std::uint64_t) const override { return outcome; }
-
-  std::uint64_t begun = 0;
-  std::optional<Result<std::string>> outcome;
-};
 
 class CommandsTest : public ::testing::Test {
  protected:

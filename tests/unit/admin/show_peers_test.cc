@@ -3,6 +3,7 @@
 
 #include "agent/admin/commands.h"
 #include "agent/pipeline/mesh_row.h"
+#include "tests/unit/admin/restarts.h"
 #include "tests/unit/pipeline/instance.h"
 
 namespace stickmesh::admin {
@@ -52,7 +53,8 @@ class ShowPeersTest : public ::testing::Test {
   }
 
   pipeline::Agent agent_;
-  Commands commands_{agent_.hub, kStart};
+  Restarts restarts_;
+  Commands commands_{agent_.hub, restarts_, kStart};
 };
 
 class ShowAgentsTest : public ShowPeersTest {
