@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Two HAProxy, one agent, a few clients: what each instance counted itself beside the totals that it now has."""
+"""Two HAProxy, two agents, a few clients: what each instance counted itself beside the totals that it now has."""
 from __future__ import annotations
 
 import dataclasses
+import select
 import shutil
 import signal
 import sys
 import tempfile
+import termios
 import threading
 import time
+import tty
 from pathlib import Path
 from typing import Callable
 
@@ -23,6 +26,7 @@ from support.process import Process  # noqa: E402
 from support.wait import NotReached, until  # noqa: E402
 
 NAMES = ("lb1", "lb2")
+AGENTS = ("agent-1", "agent-2")
 LIMIT = 40  # requests of one client in ten seconds, at all instances together
 # Requests a second of each client, at both instances together. Only mallory's 60 in ten seconds are too many, and of
 # these each instance alone sees 30.
@@ -41,7 +45,7 @@ class Instance:
     """One HAProxy of the demo."""
     name: str
     directory: Path
-    agent_port: int
+    agent_ports: dict[str, int]
     http_port: int = dataclasses.field(default_factory=free_port)
     peers_port: int = dataclasses.field(default_factory=free_port)
 
@@ -53,8 +57,8 @@ class Instance:
 
     def start(self, config: Path) -> None:
         env = {"DEMO_SOCKET": str(self.socket), "DEMO_PEERS_PORT": str(self.peers_port),
-               "DEMO_AGENT_PORT": str(self.agent_port), "DEMO_HTTP_PORT": str(self.http_port),
-               "DEMO_LIMIT": str(LIMIT)}
+               "DEMO_HTTP_PORT": str(self.http_port), "DEMO_LIMIT": str(LIMIT),
+               **{f"DEMO_{name.upper().replace('-', '_')}_PORT": str(port) for name, port in self.agent_ports.items()}}
         program = haproxy.binary()
         if program is None:
             raise Failed("haproxy is not installed")
@@ -120,43 +124,49 @@ class Demo:
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="stickmesh-demo-"))
-        self.agent_port = free_port()
-        self.instances = {name: Instance(name, self.directory, self.agent_port) for name in NAMES}
+        self.agent_ports = {name: free_port() for name in AGENTS}
+        self.instances = {name: Instance(name, self.directory, self.agent_ports) for name in NAMES}
         self.answers = Answers()
         self.highest_rate = {name: 0 for name in NAMES}  # of the fast client, by the instance's own count
-        self._daemon: Process | None = None
+        self._agents: dict[str, Process] = {}
         self._pause = threading.Event()
         self._over = threading.Event()
         self._clients: list[threading.Thread] = []
 
     def start(self) -> None:
-        (self.directory / "state").mkdir()
         config = self.directory / "haproxy.cfg"
         shutil.copy(HERE / "haproxy.cfg", config)
         for instance in self.instances.values():
             instance.start(config)
-        self._start_agent()
+        for name in AGENTS:
+            self.start_agent(name)
         for instance in self.instances.values():
-            until(lambda: instance.reader.peer_state("agent-1"), lambda state: state == "ESTA", timeout=15,
-                  what=f"{instance.name} has a session with the agent")
+            for name in AGENTS:
+                until(lambda: instance.reader.peer_state(name), lambda state: state == "ESTA", timeout=15,
+                      what=f"{instance.name} has a session with {name}")
 
-    def _start_agent(self) -> None:
+    def start_agent(self, name: str) -> None:
+        directory = self.directory / name
+        (directory / "state").mkdir(parents=True, exist_ok=True)
+        other = next(agent_name for agent_name in AGENTS if agent_name != name)
         text = (HERE / "stickmesh.toml").read_text()
-        for name, value in (("DEMO_DIR", self.directory), ("DEMO_AGENT_PORT", self.agent_port),
+        for word, value in (("DEMO_DIR", directory), ("DEMO_NAME", name), ("DEMO_OWN_PORT", self.agent_ports[name]),
+                            ("DEMO_OTHER_NAME", other), ("DEMO_OTHER_PORT", self.agent_ports[other]),
                             ("DEMO_LB1_PORT", self.instances["lb1"].peers_port),
                             ("DEMO_LB2_PORT", self.instances["lb2"].peers_port)):
-            text = text.replace(name, str(value))
-        config = self.directory / "stickmesh.toml"
+            text = text.replace(word, str(value))
+        config = directory / "stickmesh.toml"
         config.write_text(text)
-        daemon = Process("stickmeshd", [agent.daemon_path(), "-f", str(config)], self.directory / "stickmeshd.log",
+        (directory / "admin.sock").unlink(missing_ok=True)
+        daemon = Process(name, [agent.daemon_path(), "-f", str(config)], self.directory / f"{name}.log",
                          own_session=True)
-        self._daemon = daemon
+        self._agents[name] = daemon
 
         def ready() -> bool:
             if not daemon.running():
-                raise Failed(f"stickmeshd ended with {daemon.exit_code}: {daemon.log()[-2000:]}")
-            return (self.directory / "admin.sock").exists()
-        until(ready, what="stickmeshd is ready")
+                raise Failed(f"{name} ended with {daemon.exit_code}: {daemon.log()[-2000:]}")
+            return (directory / "admin.sock").exists()
+        until(ready, what=f"{name} is ready")
 
     def start_clients(self) -> None:
         for client, per_second in CLIENTS.items():
@@ -191,19 +201,25 @@ class Demo:
 
     def check_alive(self) -> None:
         """A program that died would otherwise only show as numbers that stand still."""
-        for process in [*(instance.process for instance in self.instances.values()), self._daemon]:
+        for process in [*(instance.process for instance in self.instances.values()), *self._agents.values()]:
             if process is not None and not process.running():
                 raise Failed(f"{process.name} ended with {process.exit_code}")
 
-    def kill_agent(self) -> None:
-        assert self._daemon is not None
-        self._daemon.kill()
+    def agents(self) -> list[str]:
+        """Those that run."""
+        return [name for name in AGENTS if name in self._agents]
+
+    def kill_agent(self, name: str) -> None:
+        self._agents.pop(name).kill()
+
+    def resume_clients(self) -> None:
+        self._pause.clear()
 
     def close(self) -> None:
         self._over.set()
         for thread in self._clients:
             thread.join(2.0)
-        processes = [instance.process for instance in self.instances.values()] + [self._daemon]
+        processes = [instance.process for instance in self.instances.values()] + list(self._agents.values())
         for process in processes:
             if process is not None:
                 process.stop()
@@ -228,16 +244,21 @@ def picture(demo: Demo, view: View) -> str:
                          f"           {cell(view.own, 'http_req_rate'):6} {cell(view.total, 'http_req_rate'):6}"
                          f"      {demo.answers.of(client, name, 200):6} {refused:6}"
                          f"{'  refused: the total is above ' + str(LIMIT) if refused else ''}")
-    lines += ["", *(f"the total at {name}: {mark}" for name, mark in view.marks.items())]
+    lines += ["", *(f"the total at {name}: {mark}" for name, mark in view.marks.items()),
+              f"agents: {', '.join(f'{name} {state(demo, name)}' for name in AGENTS)}"]
     return "\n".join(lines)
+
+
+def state(demo: Demo, name: str) -> str:
+    return "runs" if name in demo.agents() else "was killed"
 
 
 def where_to_look(demo: Demo) -> str:
     folder = demo.directory
-    control = f"{agent.control_path()} -s {folder}/admin.sock"
+    control = f"{agent.control_path()} -s {folder}/{AGENTS[1]}/admin.sock"
     lb1 = demo.instances["lb1"]
     return "\n".join([
-        f"configs   {folder}/haproxy.cfg and {folder}/stickmesh.toml (from conf/demo/)",
+        f"configs   {folder}/haproxy.cfg and {folder}/agent-*/stickmesh.toml (from conf/demo/)",
         f"logs      {folder}/*.log",
         f"ports     lb1 http://127.0.0.1:{lb1.http_port}/  lb2 http://127.0.0.1:{demo.instances['lb2'].http_port}/",
         "try       " + f"curl -i -H 'x-client: me' http://127.0.0.1:{lb1.http_port}/",
@@ -249,10 +270,48 @@ def where_to_look(demo: Demo) -> str:
 def show_until_interrupted(demo: Demo) -> None:
     clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() else ""
     hint = where_to_look(demo)
-    while True:
-        demo.check_alive()
-        print(f"{clear}{picture(demo, demo.look())}\n\n{hint}\n\nCtrl-C ends it.", flush=True)
-        time.sleep(REFRESH)
+    with Keys() as keys:
+        while True:
+            demo.check_alive()
+            offer = keys.offer and f"{keys.offer}: kills {AGENTS[0]}, and starts it again. "
+            print(f"{clear}{picture(demo, demo.look())}\n\n{hint}\n\n{offer}Ctrl-C ends it.", flush=True)
+            if keys.wait(REFRESH):
+                toggle(demo, AGENTS[0])
+
+
+def toggle(demo: Demo, name: str) -> None:
+    if name in demo.agents():
+        demo.kill_agent(name)
+    else:
+        demo.start_agent(name)
+
+
+class Keys:
+    """The terminal's keys one by one, if there is one; else nobody presses any."""
+
+    def __init__(self) -> None:
+        self.offer = "Any key" if sys.stdin.isatty() else ""
+        self._before: list[object] = []
+
+    def __enter__(self) -> Keys:
+        if self.offer:
+            self._before = termios.tcgetattr(sys.stdin)
+            tty.setcbreak(sys.stdin)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.offer:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+
+    def wait(self, seconds: float) -> bool:
+        """Until a key is pressed, which it says, or the time is over."""
+        if not self.offer:
+            time.sleep(seconds)
+            return False
+        if not select.select([sys.stdin], [], [], seconds)[0]:
+            return False
+        sys.stdin.read(1)
+        return True
 
 
 class Checks:
@@ -276,7 +335,7 @@ def rates_agree(view: View, client: str) -> bool:
 def check_once(demo: Demo) -> int:
     """Lets the clients run until the fast one was refused at both, then stops them and compares all that was counted."""
     checks = Checks()
-    checks.that("both instances have a session with the agent", True, "ESTA in `show peers` of lb1 and lb2")
+    checks.that("both instances have a session with both agents", True, "ESTA in `show peers` of lb1 and lb2")
     rates: dict[str, str] = {}
     deadline = time.monotonic() + WATCH_SECONDS
     while time.monotonic() < deadline:
@@ -311,7 +370,7 @@ def check_refusals(demo: Demo, checks: Checks) -> None:
     checks.that(f"{' and '.join(others)} were never refused", refused == 0, f"{refused} times 429")
 
 
-def check_counts(demo: Demo, checks: Checks) -> None:
+def check_counts(demo: Demo, checks: Checks, after: str = "") -> None:
     """Once nobody sends any more, counts can be compared exactly."""
     demo.pause_clients()
     time.sleep(1.2)  # longer than a request under way and the pause of the slowest client's loop
@@ -325,16 +384,24 @@ def check_counts(demo: Demo, checks: Checks) -> None:
             view = until(demo.look, right, timeout=5, what="equal")
         except NotReached:
             view = demo.look()
-        checks.that(f"both have the sum of what both counted of {client}", right(view),
+        checks.that(f"{after}both have the sum of what both counted of {client}", right(view),
                     describe(view, client, "http_req_cnt"))
 
 
 def check_marks(demo: Demo, checks: Checks) -> None:
-    """A total is current while the agent lives, and soon after its end no longer."""
-    check_mark(demo, checks, f"the total at {' and '.join(NAMES)} is current, with both instances in it",
-               lambda mark: mark.current() and mark.present == mark.expected == len(NAMES))
-    demo.kill_agent()
-    check_mark(demo, checks, "the agent was killed, and the total is no longer current", lambda mark: not mark.current())
+    """A total is current while any agent lives, and soon after the end of the last no longer."""
+    def whole(mark: Mark) -> bool:
+        return mark.current() and mark.present == mark.expected == len(NAMES)
+    check_mark(demo, checks, f"the total at {' and '.join(NAMES)} is current, with both instances in it", whole)
+    demo.kill_agent(AGENTS[0])
+    before = demo.look().sum(FAST, "http_req_cnt")
+    demo.resume_clients()
+    until(lambda: demo.look().sum(FAST, "http_req_cnt"), lambda count: count > before, what=f"{FAST} goes on")
+    check_counts(demo, checks, f"{AGENTS[0]} was killed, clients went on, and ")
+    check_mark(demo, checks, f"{AGENTS[1]} keeps the total current", whole)
+    demo.kill_agent(AGENTS[1])
+    check_mark(demo, checks, "both agents were killed, and the total is no longer current",
+               lambda mark: not mark.current())
 
 
 def check_mark(demo: Demo, checks: Checks, claim: str, true: Callable[[Mark], bool]) -> None:
