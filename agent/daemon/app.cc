@@ -125,6 +125,10 @@ void App::serve() {
     if (address.family() == net::Family::kUnix) ::unlink(std::string(address.path()).c_str());
   }
   inherited_.clear();
+  // An operator may have changed it at the old process since this one has read it.
+  if (takeover_) {
+    if (auto restored = restore_runtime(); !restored) log::warning("{}", to_string(restored.error()));
+  }
   for (net::Listener& listener : listeners_) listener.resume();
   for (Dialler& dialler : diallers_) dialler.start();
   snapshots_.start();
@@ -165,9 +169,13 @@ Result<void> App::restore_runtime() {
   const std::string path = config::runtime_path(config_.agent.state_dir);
   const auto runtime = config::load_runtime(path);
   if (!runtime) return tl::unexpected(runtime.error());
-  for (const std::string& name : runtime->maintenance) {
+  const std::vector<std::string>& away = runtime->maintenance;
+  for (const std::string& name : away) {
     if (auto set = hub_.set_maintenance(name, true); !set)
       log::notice("{}: {}", path, to_string(set.error()));
+  }
+  for (pipeline::Peer& peer : hub_.peers()) {
+    if (std::find(away.begin(), away.end(), peer.setup.name) == away.end()) peer.maintenance = false;
   }
   hub_.on_runtime_changed([this, path] {
     config::Runtime changed;

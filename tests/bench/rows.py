@@ -46,6 +46,7 @@ ROWS = [
     Row("update_known", "update of a known key, 1M random", "us CPU", "1x", "3x"),
     Row("update_hot", "update, 1000 hot keys", "us CPU", "1x", "2x"),
     Row("update_two", "update, two origins, 1M keys each", "us CPU", beside="update_known"),
+    Row("update_mesh", "update of a known key, told to an agent", "us CPU", beside="update_known"),
     Row("lesson", "entry of a lesson of 1M taken", "us CPU", "1.5x", "3x"),
     Row("taught", "entry taught, 1M, as filled in", "us CPU", "1x", "2x"),
     Row("taught_wall", "... all of them, wall time", "s"),
@@ -133,6 +134,15 @@ def _two_origins(server: Server, sizes: Sizes) -> Figures:
     return {"update_two": known["us_per_update"], "memory_two": _growth(new, 2 * sizes.entries)}
 
 
+def _with_an_agent(server: Server, sizes: Sizes) -> Figures:
+    """What it costs the agent that hears an update to tell it to another."""
+    assert server.daemon is not None
+    known = _push(server, sizes, rounds=2)[1]
+    wait.until(lambda: server.daemon.peers()["agent-2"]["backlog"], lambda backlog: backlog == "0", timeout=60,
+               what="the other agent has everything")
+    return {"update_mesh": known["us_per_update"]}
+
+
 def _soft_restart(server: Server, sizes: Sizes) -> Figures:
     """Until another process has everything, and serves."""
     _push(server, sizes)
@@ -199,6 +209,7 @@ STEPS = [
     Step("lesson", HAPROXY, _lesson),
     Step("lesson", STICKMESH, _lesson),
     Step("two origins", STICKMESH, _two_origins),
+    Step("another agent", STICKMESH, _with_an_agent, {"with_agent": True}),
     Step("soft restart", HAPROXY, _soft_restart),
     Step("soft restart", STICKMESH, _soft_restart),
     Step("delay", HAPROXY, functools.partial(_delay, prefix="delay", at_haproxy=True)),

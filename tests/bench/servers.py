@@ -88,15 +88,26 @@ def _haproxy(directory: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bool = False) -> Iterator[Server]:
-    """|with_haproxy| adds an instance lb1 to it."""
+def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bool = False,
+               with_agent: bool = False) -> Iterator[Server]:
+    """|with_haproxy| adds an instance lb1 to it, |with_agent| another agent, which is told everything."""
     config = AgentConfig(peers=[PeerConfig(name) for name in ("a", "b", "lb1")], aggregates={"http": "http.total"},
                          level="notice", agent_section='max-memory = "8GiB"\nswitch-timeout = "10s"',
                          peers_section=f'publish-interval = "{publish_interval}"')
     with contextlib.ExitStack() as stack:
         daemon = Agent(directory, config)
+        if with_agent:
+            other = Agent(directory / "other", AgentConfig(
+                peers=[PeerConfig(config.name, daemon.port, kind="agent")], aggregates=config.aggregates, name="agent-2",
+                level="notice", agent_section=config.agent_section))
+            config.peers.append(PeerConfig(other.config.name, other.port, kind="agent"))
+            other.start()
+            stack.callback(other.stop)
         daemon.start()
         stack.callback(daemon.stop)
+        if with_agent:
+            wait.until(lambda: daemon.peers()["agent-2"]["state"], lambda state: state == "synchronised", timeout=30.0,
+                       what="the session of the two agents")
         assert daemon.process is not None
         server = Server(STICKMESH, daemon.process, config.name, daemon.port, daemon=daemon)
         if with_haproxy:

@@ -207,6 +207,15 @@ class WhatGoesOnTest(SoftRestartTest):
         self.send("lb2", "joe", 4)
         self.wait_total("joe", "http_req_cnt", 7)
 
+    def test_maintenance(self) -> None:
+        self.pair()
+        self.daemon.ask("set peer lb2 maint")
+        self.reloaded()
+        self.assertEqual(self.daemon.peers()["lb2"]["expected"], "maint (runtime)")
+        self.daemon.ask("set peer lb2 ready")
+        self.reloaded()
+        self.assertEqual(self.daemon.peers()["lb2"]["expected"], "yes")
+
     def test_signal(self) -> None:
         self.pair()
         assert self.daemon.process is not None
