@@ -41,8 +41,8 @@ class TextAnswer final : public Answer {
 
 class ReloadAnswer final : public Answer {
  public:
-  explicit ReloadAnswer(SoftRestart& soft_restart)
-      : soft_restart_(soft_restart), number_(soft_restart.begin()) {}
+  ReloadAnswer(const SoftRestart& soft_restart, std::uint64_t number)
+      : soft_restart_(soft_restart), number_(number) {}
   bool more(std::string& out, TimePoint /*now*/) override {
     const auto ended = soft_restart_.ended(number_);
     if (!ended) return true;
@@ -53,7 +53,7 @@ class ReloadAnswer final : public Answer {
   Duration patience() const override { return Duration(20); }
 
  private:
-  SoftRestart& soft_restart_;
+  const SoftRestart& soft_restart_;
   const std::uint64_t number_;
 };
 
@@ -95,7 +95,11 @@ std::unique_ptr<Answer> Commands::run(std::string_view line, TimePoint now) {
     return words.size() >= 2 && words[0] == first && words[1] == second;
   };
   if (!retired_.empty()) return error_answer({Reason::kBadCommand, retired_});
-  if (words.size() == 1 && words[0] == "reload") return std::make_unique<ReloadAnswer>(soft_restart_);
+  if (words.size() == 1 && words[0] == "reload") {
+    const auto begun = soft_restart_.begin();
+    if (!begun) return refused("reload", begun.error(), now);
+    return std::make_unique<ReloadAnswer>(soft_restart_, *begun);
+  }
   if (words.empty() || (words.size() == 1 && words[0] == "help")) return text_answer(std::string(kHelp));
   if (words.size() == 2) {
     if (is("show", "info")) return text_answer(show_info(now));

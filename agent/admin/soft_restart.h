@@ -16,8 +16,8 @@ class SoftRestart {
   SoftRestart& operator=(const SoftRestart&) = delete;
   virtual ~SoftRestart() = default;
 
-  /// Begins one, or joins the one that is under way. Returns its number.
-  virtual std::uint64_t begin() = 0;
+  /// Begins one, and returns its number. An error when one is under way.
+  virtual Result<std::uint64_t> begin() = 0;
   /// How it went, in words, or why this process stays in charge; nothing while it is under way.
   virtual std::optional<Result<std::string>> ended(std::uint64_t number) const = 0;
 };

@@ -38,15 +38,15 @@ App::App(const config::Config& config, std::string config_file, std::string prog
       sessions_(hub_),
       snapshots_(loop_, hub_, errors_, snapshot::snapshot_path(config.agent.state_dir),
                  config.agent.snapshot_interval),
+      handover_(loop_, hub_, errors_, {std::move(program), config_file, config.agent.switch_timeout},
+                {[this] { return listening(); }, [this] { freeze(); }, [this] { thaw(); },
+                 [this](pid_t successor) { retire(successor); }}),
       commands_(hub_, handover_, loop_.now()),
       peers_(loop_),
       admins_(loop_),
       work_timer_(loop_, [this] { work(); }),
       work_deferred_(loop_, [this] { work(); }),
-      end_timer_(loop_, [this] { loop_.stop(); }),
-      handover_(loop_, hub_, errors_, {std::move(program), config_file, config.agent.switch_timeout},
-                {[this] { return listening(); }, [this] { freeze(); }, [this] { thaw(); },
-                 [this](pid_t successor) { retire(successor); }}) {
+      end_timer_(loop_, [this] { loop_.stop(); }) {
   hub_.set_wakeup([this] { work_deferred_.schedule(); });
   hub_.on_session_ended([this](const pipeline::Peer& peer) {
     for (Dialler& dialler : diallers_) {
@@ -75,7 +75,7 @@ Result<void> App::start_take_over() {
   takeover_.emplace(
       loop_, hub_,
       Takeover::Agent{[this](std::vector<net::UniqueFd> inherited) { return prepare(std::move(inherited)); },
-                      [this] { serve(); },
+                      [this] { serve(); }, [this] { close_inherited(); },
                       [this] {
                         failed_ = true;
                         loop_.stop();
@@ -101,7 +101,8 @@ Result<void> App::begin() {
     log::notice("SIGHUP: the log was reopened");
   });
   signals_.emplace_back(loop_, SIGUSR2, [this] {
-    if (!waiting()) handover_.begin();
+    if (waiting()) return;
+    if (auto begun = handover_.begin(); !begun) log::notice("SIGUSR2: {}", to_string(begun.error()));
   });
   for (const config::Table& table : config_.table) {
     registry_.declare(table.definition, static_cast<std::size_t>(table.size), loop_.now());
@@ -119,12 +120,6 @@ Result<void> App::prepare(std::vector<net::UniqueFd> inherited) {
 }
 
 void App::serve() {
-  for (const net::UniqueFd& left : inherited_) {
-    const net::SocketAddress address = net::SocketAddress::local(left.get());
-    log::notice("nobody is accepted on {} any more", address.to_string());
-    if (address.family() == net::Family::kUnix) ::unlink(std::string(address.path()).c_str());
-  }
-  inherited_.clear();
   // An operator may have changed it at the old process since this one has read it.
   if (takeover_) {
     if (auto restored = restore_runtime(); !restored) log::warning("{}", to_string(restored.error()));
@@ -133,6 +128,15 @@ void App::serve() {
   for (Dialler& dialler : diallers_) dialler.start();
   snapshots_.start();
   hub_.wake();
+}
+
+void App::close_inherited() {
+  for (const net::UniqueFd& left : inherited_) {
+    const net::SocketAddress address = net::SocketAddress::local(left.get());
+    log::notice("nobody is accepted on {} any more", address.to_string());
+    if (address.family() == net::Family::kUnix) ::unlink(std::string(address.path()).c_str());
+  }
+  inherited_.clear();
 }
 
 std::vector<int> App::listening() const {
@@ -145,21 +149,31 @@ void App::freeze() {
   for (net::Listener& listener : listeners_) listener.pause();
   peers_.suspend();
   admins_.suspend();
+  snapshots_.pause();
 }
 
 void App::thaw() {
+  if (end_timer_.active()) {
+    end_timer_.stop();
+    commands_.retire({});
+    tell_main_process(getpid());
+  }
+  snapshots_.start();
   for (net::Listener& listener : listeners_) listener.resume();
   peers_.resume();
   admins_.resume();
   hub_.wake();
 }
 
+void App::tell_main_process(pid_t process) {
+  const auto told = net::notify_systemd(fmt::format("MAINPID={}", process));
+  if (!told) log::warning("{}", to_string(told.error()));
+}
+
 // Its sessions stay open a little: whoever sees the new process's first sees no gap between them.
 void App::retire(pid_t successor) {
   constexpr Duration kGrace{300};
-  const std::string state = fmt::format("MAINPID={}", successor);
-  if (const auto told = net::notify_systemd(state); !told) log::warning("{}", to_string(told.error()));
-  snapshots_.abandon();
+  tell_main_process(successor);
   commands_.retire(fmt::format("process {} is in charge now: ask again", successor));
   admins_.resume();
   end_timer_.set(loop_.now() + kGrace);
@@ -169,6 +183,7 @@ Result<void> App::restore_runtime() {
   const std::string path = config::runtime_path(config_.agent.state_dir);
   const auto runtime = config::load_runtime(path);
   if (!runtime) return tl::unexpected(runtime.error());
+  hub_.on_runtime_changed({});
   const std::vector<std::string>& away = runtime->maintenance;
   for (const std::string& name : away) {
     if (auto set = hub_.set_maintenance(name, true); !set)
@@ -204,7 +219,19 @@ Result<net::UniqueFd> App::listen(const std::string& text, const net::ListenOpti
   const auto same = std::find_if(inherited_.begin(), inherited_.end(), [&](const net::UniqueFd& socket) {
     return net::SocketAddress::local(socket.get()) == *address;
   });
-  if (same == inherited_.end()) return net::listen_on(*address, options);
+  if (same == inherited_.end()) {
+    auto opened = net::listen_on(*address, options);
+    for (const net::UniqueFd& other : inherited_) {
+      const net::SocketAddress held = net::SocketAddress::local(other.get());
+      if (opened || !address->is_ip() || held.port() != address->port()) continue;
+      opened.error().detail +=
+          fmt::format(" (this agent itself has {} until it is restarted)", held.to_string());
+    }
+    return opened;
+  }
+  if (address->family() == net::Family::kUnix) {
+    if (auto given = net::give_access(*address, options); !given) return tl::unexpected(given.error());
+  }
   net::UniqueFd socket = std::move(*same);
   inherited_.erase(same);
   return socket;

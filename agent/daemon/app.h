@@ -49,6 +49,9 @@ class App {
   void freeze();
   void thaw();
   void retire(pid_t successor);
+  static void tell_main_process(pid_t process);
+  /// Of the process before this one, those that the config has no more.
+  void close_inherited();
   Result<net::UniqueFd> listen(const std::string& address, const net::ListenOptions& options);
   Result<void> restore_runtime();
   Result<void> protect_peers();
@@ -69,6 +72,7 @@ class App {
   pipeline::Hub hub_;
   PeerSessions sessions_;
   Snapshots snapshots_;
+  Handover handover_;
   admin::Commands commands_;
   net::ConnectionSet peers_;
   net::ConnectionSet admins_;
@@ -78,7 +82,6 @@ class App {
   net::Timer work_timer_;
   net::Deferred work_deferred_;
   net::Timer end_timer_;
-  Handover handover_;
   std::optional<Takeover> takeover_;
   bool failed_ = false;
   std::list<net::Signal> signals_;

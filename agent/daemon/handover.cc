@@ -48,8 +48,12 @@ Handover::~Handover() {
   if (phase_ != Phase::kGone) kill_process();
 }
 
-std::uint64_t Handover::begin() {
-  if (phase_ != Phase::kIdle) return number_;
+Result<std::uint64_t> Handover::begin() {
+  // It will read the config as it is then.
+  if (phase_ == Phase::kWaiting) return number_;
+  if (phase_ != Phase::kIdle) {
+    return refuse(Reason::kReloadFailed, "a soft restart is under way, with the config as it was: ask again");
+  }
   ++number_;
   tries_ = 0;
   outcome_.reset();
@@ -66,6 +70,7 @@ void Handover::start() {
   loop_.refresh();
   began_ = loop_.now();
   ++tries_;
+  problem_.clear();
   phase_ = Phase::kTeaching;
   const Result<void> started = start_process();
   if (started) return;
@@ -121,6 +126,7 @@ Result<void> Handover::teach(net::UniqueFd lesson) {
 // Mostly because the new process has ended, and what it says, or how, is the better reason.
 void Handover::teaching_ended(const Error& why) {
   problem_ = to_string(why);
+  if (!under_way()) return;
   if (phase_ == Phase::kTeaching) timer_.set(loop_.now() + kLastWord);
 }
 
@@ -143,6 +149,7 @@ bool Handover::run(TimePoint now) {
 }
 
 void Handover::heard(std::string_view text) {
+  if (!under_way() || child_ == 0) return heard_last(text);
   if (text == "learned" && phase_ == Phase::kTeaching) return freeze();
   if (text == "ready" && phase_ == Phase::kSwitching) {
     phase_ = Phase::kGoing;
@@ -159,8 +166,13 @@ void Handover::heard(std::string_view text) {
     log::notice("soft restart: {}", **outcome_);
     return agent_.retire(child_);
   }
+  heard_last(text);
+}
+
+// Also of one that has ended meanwhile.
+void Handover::heard_last(std::string_view text) {
   constexpr std::string_view kFailed = "failed ";
-  if (text.starts_with(kFailed)) fail(std::string(text.substr(kFailed.size())));
+  if (under_way() && text.starts_with(kFailed)) fail(std::string(text.substr(kFailed.size())));
 }
 
 void Handover::freeze() {
@@ -174,13 +186,18 @@ void Handover::freeze() {
 
 void Handover::flushed() {
   phase_ = Phase::kSwitching;
+  if (const std::uint64_t left_out = link_->left_out(); left_out != 0) {
+    errors_.record(
+        {Reason::kMessageTooLong, fmt::format("{} contributions are too long to be told", left_out)},
+        "soft restart", loop_.now());
+  }
   if (auto sent = send_state(fmt::format("switch {}", link_->size()), {}); !sent)
     fail(to_string(sent.error()));
 }
 
 void Handover::timed_out() {
   if (phase_ == Phase::kWaiting) return start();
-  if (phase_ == Phase::kTeaching) return fail(problem_);
+  if (phase_ == Phase::kTeaching || (phase_ == Phase::kFlushing && !problem_.empty())) return fail(problem_);
   if (phase_ == Phase::kGoing) return fail("the new process did not begin to serve");
   fail(
       fmt::format("the switch took longer than [agent] switch-timeout = {}", describe(setup_.switch_timeout)),
@@ -193,8 +210,8 @@ void Handover::child_may_have_ended() {
   child_ = 0;
   // Its last word, if there is one, says more.
   if (channel_) channel_->read_all();
-  if (phase_ != Phase::kIdle && phase_ != Phase::kWaiting && phase_ != Phase::kGone)
-    fail(describe_exit(status));
+  // Also if it had begun to serve: then it has served for a moment only, and this one has not gone yet.
+  if (under_way()) fail(describe_exit(status));
 }
 
 void Handover::fail(std::string why, bool again) {
@@ -224,16 +241,20 @@ void Handover::kill_process() {
 
 // What called us may be a callback of what is to go.
 void Handover::end_process() {
-  if (channel_) loop_.bury(std::move(channel_));
+  if (channel_) {
+    channel_->stop();
+    loop_.bury(std::move(channel_));
+  }
   kill_process();
   if (lesson_) {
     link_ = nullptr;
+    lesson_->suspend();
     loop_.bury(std::move(lesson_));
   }
 }
 
 void Handover::abandon() {
-  if (phase_ == Phase::kIdle || phase_ == Phase::kGone) return;
+  if (phase_ == Phase::kIdle) return;
   fail("this process was told to stop");
 }
 

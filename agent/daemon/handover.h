@@ -45,13 +45,13 @@ class Handover final : public admin::SoftRestart {
   struct Agent {
     std::function<std::vector<int>()> listeners;
     std::function<void()> freeze;  ///< nothing comes in or goes out any more
-    std::function<void()> thaw;
+    std::function<void()> thaw;    ///< also after `retire`, when the successor has ended at once
     std::function<void(pid_t successor)> retire;
   };
   Handover(net::Loop& loop, pipeline::Hub& hub, ErrorLog& errors, Setup setup, Agent agent);
   ~Handover() override;
 
-  std::uint64_t begin() override;
+  Result<std::uint64_t> begin() override;
   std::optional<Result<std::string>> ended(std::uint64_t number) const override;
 
   /// To be called after `Hub::run`, and while it is frozen in its place. True: call again without a cause.
@@ -78,6 +78,8 @@ class Handover final : public admin::SoftRestart {
   Result<void> teach(net::UniqueFd lesson);
   Result<void> send_state(std::string_view verb, std::vector<int> listeners);
   void heard(std::string_view text);
+  void heard_last(std::string_view text);
+  bool under_way() const { return phase_ != Phase::kIdle && phase_ != Phase::kWaiting; }
   void freeze();
   void flushed();
   void teaching_ended(const Error& why);

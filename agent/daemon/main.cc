@@ -1,7 +1,9 @@
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "agent/base/log.h"
@@ -26,9 +28,13 @@ int check(const std::string& file, const config::Loaded& loaded) {
   return 0;
 }
 
+// What stands in this place at the next soft restart, be it another file by then.
 std::string own_path() {
+  constexpr std::string_view kReplaced = " (deleted)";
   std::error_code error;
-  return std::filesystem::read_symlink("/proc/self/exe", error).string();
+  std::string path = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  if (path.ends_with(kReplaced)) path.resize(path.size() - kReplaced.size());
+  return path;
 }
 
 int serve(const std::string& file, const config::Loaded& loaded, bool take_over) {
@@ -57,6 +63,11 @@ int main(int argc, char** argv) {
   cli.set_version_flag("-v,--version", "stickmesh " STICKMESH_VERSION);
   CLI11_PARSE(cli, argc, argv);
 
+  // Until there are handlers, what the other process is told must not end this one.
+  if (take_over) {
+    std::signal(SIGHUP, SIG_IGN);
+    std::signal(SIGUSR2, SIG_IGN);
+  }
   const config::LoadResult loaded = config::load_config(file);
   if (!loaded) {
     std::string findings;

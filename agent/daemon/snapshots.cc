@@ -84,17 +84,18 @@ void Snapshots::end() {
   start();
 }
 
-void Snapshots::abandon() {
+void Snapshots::pause() {
   timer_.stop();
   slice_.cancel();
+  if (!disk_.joinable()) saving_.reset();
+}
+
+void Snapshots::finish() {
+  pause();
   watcher_.stop();
   // The older one must not come after the newer.
   if (disk_.joinable()) disk_.join();
   saving_.reset();
-}
-
-void Snapshots::finish() {
-  abandon();
   if (auto saved = snapshot::save(path_, hub_, loop_.now()); !saved)
     errors_.record(saved.error(), "snapshot: the one before stays", loop_.now());
 }

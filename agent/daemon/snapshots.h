@@ -30,8 +30,8 @@ class Snapshots {
   void start() { timer_.set(loop_.now() + interval_); }
   /// Writes the last one, however long it takes.
   void finish();
-  /// Writes no more: another process does.
-  void abandon();
+  /// Begins none until `start`: another process may write one soon.
+  void pause();
 
  private:
   void begin();

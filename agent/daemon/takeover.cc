@@ -53,6 +53,7 @@ void Takeover::heard(std::string_view text, std::vector<net::UniqueFd> descripto
     agent_.serve();
     if (auto sent = channel_.send("running"); !sent)
       log::warning("soft restart: {}", to_string(sent.error()));
+    agent_.tidy_up();
   }
 }
 
@@ -93,6 +94,7 @@ void Takeover::take_over_if_complete() {
   loop_.bury(std::move(lesson_));
   loop_.refresh();
   if (auto read = read_state(last_state_.get(), hub_, loop_.now()); !read) return fail(read.error().detail);
+  last_state_.reset();
   phase_ = Phase::kReady;
   if (auto sent = channel_.send("ready"); !sent) fail(sent.error().detail);
 }

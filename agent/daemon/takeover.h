@@ -29,6 +29,7 @@ class Takeover {
     /// Opens all that is served, with the old process's listeners where they fit, and lets it wait.
     std::function<Result<void>(std::vector<net::UniqueFd> listeners)> prepare;
     std::function<void()> serve;
+    std::function<void()> tidy_up;  ///< once the other process knows that this one serves
     /// Nothing comes of it.
     std::function<void()> give_up;
   };

@@ -30,6 +30,8 @@ class DescriptorChannel {
   Result<void> send(std::string_view text, std::span<const int> descriptors = {});
   /// The same without a loop, on a |socket| of such a pair.
   static Result<void> send(int socket, std::string_view text, std::span<const int> descriptors = {});
+  /// Hands on nothing any more.
+  void stop() { readable_.stop(); }
   /// Hands on what has arrived already.
   void read_all();
   /// Two sockets that are joined: packets, or a stream. Both non-blocking and close-on-exec.

@@ -83,6 +83,8 @@ std::optional<gid_t> find_group(const std::string& name) {
   return entry->gr_gid;
 }
 
+}  // namespace
+
 Result<void> give_access(const SocketAddress& address, const ListenOptions& options) {
   const std::string path(address.path());
   if (!options.group.empty()) {
@@ -102,8 +104,6 @@ Result<void> give_access(const SocketAddress& address, const ListenOptions& opti
   if (::chmod(path.c_str(), options.mode) != 0) return cannot_listen(address, errno, "");
   return {};
 }
-
-}  // namespace
 
 Result<UniqueFd> listen_on(const SocketAddress& address, const ListenOptions& options) {
   Result<UniqueFd> socket = open_socket(address);

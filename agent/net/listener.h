@@ -24,6 +24,9 @@ struct ListenOptions {
 /// name the address, what the system said, and what to do.
 Result<UniqueFd> listen_on(const SocketAddress& address, const ListenOptions& options = {});
 
+/// Lets others use the file of a UNIX socket, as |options| say.
+Result<void> give_access(const SocketAddress& address, const ListenOptions& options);
+
 /// Accepts on a listening socket, made by `listen_on` or inherited, some at a time, until it is destroyed. A
 /// UNIX socket's file is left behind: another process may have inherited the socket.
 class Listener {

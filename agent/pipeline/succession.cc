@@ -20,7 +20,8 @@ peers::Options options_of(const HubSetup& setup, peers::Role role) {
   options.pid = setup.pid;
   options.max_tables = kMaxTables;
   // The other process is on this host, and may be starting, or at work for long.
-  options.handshake_timeout = options.idle_timeout = options.write_timeout = std::chrono::seconds(30);
+  options.idle_timeout = options.write_timeout = std::chrono::seconds(30);
+  options.handshake_timeout = std::chrono::seconds(120);
   return options;
 }
 
@@ -41,6 +42,7 @@ TeachingLink::TeachingLink(Hub& hub, TimePoint now)
     : SuccessionLink(hub, peers::Role::kDialling, now),
       sending_(hub.registry(), session_, kFirstTable, TableSending::To::kSuccessor) {
   hub.keep_changes(true);
+  sending_.look_for_tables();
 }
 
 TeachingLink::~TeachingLink() {
@@ -53,15 +55,14 @@ void TeachingLink::lesson_requested(TimePoint /*now*/) {
 }
 
 Result<void> TeachingLink::run(TimePoint now, bool freeze) {
-  if (session_.state() == peers::State::kHandshake) return {};
   if (session_.close_reason()) return tl::unexpected(*session_.close_reason());
   if (freeze) hub_.publish_to_relays();
-  const bool redefined = sending_.look_for_tables();
+  if (sending_.look_for_tables())
+    return refuse(Reason::kDefinitionMismatch, "a table was defined anew meanwhile");
+  if (session_.state() == peers::State::kHandshake) return {};
   if (std::exchange(lesson_asked_, false)) {
     in_lesson_ = true;
     sending_.begin_lesson();
-  } else if (redefined && (in_lesson_ || taught_)) {
-    return refuse(Reason::kDefinitionMismatch, "a table was defined anew meanwhile");
   }
   if (in_lesson_) {
     if (!sending_.send_lesson(now)) return {};

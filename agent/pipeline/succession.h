@@ -56,6 +56,8 @@ class TeachingLink final : public SuccessionLink {
   bool busy() const { return in_lesson_ && session_.pending().empty(); }
   /// The other has been sent all that there is, and the last bytes of it are with the kernel.
   bool all_sent() const { return taught_ && done_ && session_.pending().empty(); }
+  /// How many contributions were too long for a message.
+  std::uint64_t left_out() const { return session_.traffic().updates_too_long; }
   /// Bytes of the session.
   std::uint64_t size() const { return session_.traffic().bytes_out; }
 

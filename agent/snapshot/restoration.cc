@@ -54,6 +54,8 @@ void Restoration::table(const TableSection& section) {
   plans_.clear();
   auto restored = registry_.restore(section.definition, section.replicated, now_);
   record_ = restored ? *restored : nullptr;
+  // Those that count now follow; what the process before taught said who has counted, not what instances say.
+  if (goes_on_ && record_ != nullptr) record_->definitions.clear();
   if (!restored) refused_[table_] = restored.error().detail;
 }
 

@@ -294,7 +294,7 @@ Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
   if (!kept) contribution.generation = change.version.generation;
   contribution.update_id = change.version.update_id;
   contribution.flags &= kHeard;
-  if (!kept) hear(id);
+  hear(id, kept ? Tracking::kAll : Tracking::kHeard);
   mark_moved(contribution.entry, fresh || differs);
   if (kept) return Applied::kKept;
   return fresh || differs ? Applied::kChanged : Applied::kRefreshed;

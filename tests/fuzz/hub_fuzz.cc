@@ -60,7 +60,7 @@ const TableDefinition kOwn =
 
 class NoRestarts final : public admin::SoftRestart {
  public:
-  std::uint64_t begin() override { return 0; }
+  Result<std::uint64_t> begin() override { return 0; }
   std::optional<Result<std::string>> ended(std::uint64_t) const override { return "not here"; }
 };
 

@@ -19,6 +19,26 @@ from support.ports import free_port
 SWITCH = 'switch-timeout = "10s"'
 
 
+# A new process that says all that is expected of it, and knows nothing.
+_DIES_ONCE_IT_SERVES = """
+import socket, threading
+channel, lesson = socket.socket(fileno=3), socket.socket(fileno=4)
+for end in (channel, lesson):
+    end.setblocking(True)
+while not lesson.recv(4096).endswith(b"\\n"):
+    pass
+lesson.sendall(b"200\\n" + bytes([0, 0]))
+def read():
+    while lesson.recv(65536):
+        pass
+threading.Thread(target=read, daemon=True).start()
+for said, heard in (("learned", b"switch"), ("ready", b"go"), ("running", None)):
+    channel.send(said.encode())
+    while heard and not channel.recv(4096).startswith(heard):
+        pass
+"""
+
+
 class Watcher:
     """Asks |probe| again and again in a thread of its own, and keeps what it says."""
 
@@ -310,6 +330,18 @@ class RefusedTest(SoftRestartTest):
         asking.join(60)
         self.charge_stays(answers[0], "the switch took longer than [agent] switch-timeout = 200ms")
         self.assertEqual(self.daemon.log().count("it is tried again in"), 3)
+
+    def test_a_binary_that_dies_as_soon_as_it_serves(self) -> None:
+        """The old process has not gone yet, and takes its place again, whatever it has said of the restart."""
+        self.replaced_binary(f"#!{sys.executable}\n{_DIES_ONCE_IT_SERVES}")
+        self.daemon.ask("reload")
+        wait.until(lambda: self.daemon.errors().get("reload-failed"), lambda count: count == 1,
+                   what="the old process is in charge")
+        wait.holds(lambda: self.daemon.process is not None and self.daemon.process.running(), seconds=1.0,
+                   what="the old process stays")
+        self.send("lb1", "after", 2)
+        self.send("lb2", "after", 3)
+        self.wait_total("after", "http_req_cnt", 5)
 
     def test_the_agent_is_told_to_stop_meanwhile(self) -> None:
         self.replaced_binary(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")

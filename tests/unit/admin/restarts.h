@@ -7,7 +7,7 @@ namespace stickmesh::admin {
 /// Soft restarts that only a test ends.
 class Restarts final : public SoftRestart {
  public:
-  std::uint64_t begin() override { return ++begun; }
+  Result<std::uint64_t> begin() override { return ++begun; }
   std::optional<Result<std::string>> ended(std::uint64_t) const override { return outcome; }
 
   std::uint64_t begun = 0;

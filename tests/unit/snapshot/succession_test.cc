@@ -130,6 +130,28 @@ TEST_F(SuccessionTest, WritersOfReplicatedEntriesGoOver) {
   EXPECT_EQ(after.registry.next_change(), before.registry.next_change());
 }
 
+TEST_F(SuccessionTest, WhoOnlyWasTaughtHasNoVoteOnADefinition) {
+  write("joe", before.peer("lb2").origin);
+  ASSERT_FALSE(before.registry.find("sessions")->definitions.contains(before.hub.own_origin()));
+  teach();
+  finish();
+  const auto& definitions = after.registry.find("sessions")->definitions;
+  EXPECT_FALSE(definitions.contains(after.hub.own_origin()));
+  EXPECT_TRUE(definitions.contains(after.peer("lb1").origin));
+}
+
+TEST_F(SuccessionTest, OneThatIsDefinedAnewBeforeTheLessonEndsItToo) {
+  const store::OriginId lb1 = before.peer("lb1").origin;
+  before.registry.origins()[lb1].present = true;
+  tell(before, "lb1", table_of("http", {{DataType::kGpc0}}), "joe", {1, 1}, {5}, now);
+  TeachingLink second(before.hub, now);
+  EXPECT_TRUE(second.run(now).has_value());
+  TableDefinition other = table_of("http", {{DataType::kGpc0}});
+  other.key_size = 65;
+  before.registry.define(lb1, other, now);
+  EXPECT_FALSE(second.run(now).has_value());
+}
+
 TEST_F(SuccessionTest, ATableThatIsDefinedAnewEndsIt) {
   const store::OriginId lb1 = before.peer("lb1").origin;
   before.peer("lb1").last_seen = now;
@@ -205,10 +227,21 @@ struct RandomSuccessionTest : SuccessionTest, testing::WithParamInterface<std::u
         return;
       case 3:
         return adopt(origin, definition, key);
+      case 4:
+        return keep_larger(origin, definition, key);
       default:
         tell(before, origin, definition, key, {random.between(1, 2), random.between(1, 1000)},
              std::vector<std::uint64_t>(definition.types.size(), random.between(0, 50)), now);
     }
+  }
+  /// A process that is about to be taught says smaller counters, which stay, and other values.
+  void keep_larger(const std::string& origin, const TableDefinition& definition, const std::string& key) {
+    const store::OriginId id = *before.registry.origins().intern(origin);
+    pipeline::TableRecord& record = before.registry.define(id, definition, now);
+    const std::vector<std::uint64_t> cells(definition.types.size(), random.between(0, 9));
+    store::Change change{id, {3, random.between(1, 1000)}, as_bytes(key), cells, {}};
+    change.keep_larger = true;
+    record.table->apply(store::make_plan(definition, record.table->layout()), change, now);
   }
   void adopt(const std::string& origin, const TableDefinition& definition, const std::string& key) {
     const store::OriginId id = *before.registry.origins().intern(origin);
