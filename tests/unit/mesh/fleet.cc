@@ -123,10 +123,7 @@ bool Fleet::work() {
     AgentSlot& slot = agents_[index];
     if (!slot.life || paused(index) || (!any && slot.due > now_ && !slot.succession)) continue;
     const auto next = slot.life->hub.run(now_);
-    if (slot.succession) {
-      work(index, *slot.succession);
-      any = true;
-    }
+    if (slot.succession) any |= work(index, *slot.succession);
     slot.due = next ? std::max(*next, now_ + Duration(1)) : now_ + Duration(1000);
   }
   return any;
@@ -307,17 +304,23 @@ void Fleet::soft_restart(std::size_t index, Duration time) {
   slot.succession->until = now_ + time;
 }
 
-void Fleet::work(std::size_t agent, Succession& succession) {
-  if (!succession.teaching.run(now_)) return agents_[agent].succession.reset();
+bool Fleet::work(std::size_t agent, Succession& succession) {
+  if (!succession.teaching.run(now_)) {
+    agents_[agent].succession.reset();
+    return true;
+  }
+  bool any = false;
   for (auto [from, pipe, to] : {std::tuple<Session*, sim::Pipe*, Session*>(
                                     &succession.teaching, &succession.lesson, &succession.learning),
                                 {&succession.learning, &succession.answers, &succession.teaching}}) {
-    carry(from, *pipe);
-    if (const auto due = pipe->due();
-        due && *due <= now_ && !to->receive(pipe->take(now_, weather_, random_), now_))
-      std::abort();
+    any |= carry(from, *pipe);
+    if (const auto due = pipe->due(); !due || *due > now_) continue;
+    if (!to->receive(pipe->take(now_, weather_, random_), now_)) std::abort();
+    any = true;
   }
-  if (succession.learned && now_ >= succession.until) switch_over(agent, succession);
+  if (!succession.learned || now_ < succession.until) return any;
+  switch_over(agent, succession);
+  return true;
 }
 
 void Fleet::switch_over(std::size_t agent, Succession& succession) {

@@ -120,8 +120,8 @@ class Fleet {
   bool start_what_is_due();
   bool dial_what_is_not_connected();
   bool work(Connection& connection);
-  /// Teaches, and once it is time, switches.
-  void work(std::size_t agent, Succession& succession);
+  /// Teaches, and once it is time, switches. True when anything moved.
+  bool work(std::size_t agent, Succession& succession);
   void switch_over(std::size_t agent, Succession& succession);
   bool carry(Session* from, sim::Pipe& pipe);
   bool deliver(sim::Pipe& pipe, Connection& connection, bool to_accepting);
