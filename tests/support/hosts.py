@@ -13,7 +13,7 @@ def missing() -> str | None:
     if os.geteuid() != 0:
         return "network namespaces need root"
     try:
-        Hosts(0).close()
+        Hosts(1).close()
     except (OSError, subprocess.CalledProcessError) as error:
         detail = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else error
         return f"no network namespace can be made here: {detail}"
