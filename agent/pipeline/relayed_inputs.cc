@@ -34,17 +34,15 @@ RelayedInputs::Defined RelayedInputs::define(const TableDefinition& definition, 
   plain.name = name.table;
   plain.versioned = false;
   TableRecord& record = registry_.define(*origin, plain, now);
-  auto known = std::find_if(inputs_.begin(), inputs_.end(), [&](const RelayedInput& input) {
-    return input.record == &record && input.origin == *origin && input.writer == *writer;
-  });
-  if (known == inputs_.end()) {
-    known = inputs_.emplace(inputs_.end());
-    known->record = &record;
-    known->origin = *origin;
-    known->writer = *writer;
-  }
-  known->definition = std::move(plain);
-  return {static_cast<std::uint32_t>(known - inputs_.begin()), fit_anew(*known)};
+  const auto [known, fresh] =
+      handles_.try_emplace({&record, *origin, *writer}, static_cast<std::uint32_t>(inputs_.size()));
+  if (fresh) inputs_.emplace_back();
+  RelayedInput& input = inputs_[known->second];
+  input.record = &record;
+  input.origin = *origin;
+  input.writer = *writer;
+  input.definition = std::move(plain);
+  return {known->second, fit_anew(input)};
 }
 
 std::optional<Error> RelayedInputs::fit(RelayedInput& input) const {

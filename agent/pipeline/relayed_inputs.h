@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "agent/peers/session/handler.h"
@@ -48,6 +50,8 @@ class RelayedInputs {
 
   Registry& registry_;
   std::vector<RelayedInput> inputs_;
+  /// By table, origin and writer: another agent may have thousands.
+  std::map<std::tuple<const TableRecord*, store::OriginId, store::OriginId>, std::uint32_t> handles_;
 };
 
 }  // namespace stickmesh::pipeline

@@ -292,6 +292,12 @@ class RefusedTest(SoftRestartTest):
                                                             f'["127.0.0.1:{self.daemon.port}", "127.0.0.1:{port}"]'))
             self.charge_stays(self.daemon.ask("reload"), f"cannot listen on 127.0.0.1:{port}")
 
+    def test_a_listener_that_widens_at_its_port(self) -> None:
+        self.pair()
+        self.daemon.config.host = "0.0.0.0"
+        self.charge_stays(self.daemon.reload(),
+                          f"this agent itself has 127.0.0.1:{self.daemon.port} until it is restarted")
+
     def replaced_binary(self, script: str | None, section: str = SWITCH) -> None:
         """The agent's file is another one by now, or gone."""
         program = self.directory / "stickmeshd"
@@ -348,6 +354,7 @@ class RefusedTest(SoftRestartTest):
         assert self.daemon.process is not None
         self.daemon.process.send_signal(signal.SIGUSR2)
         wait.until(self.daemon.log, lambda log: "soft restart: process" in log, what="the new process was started")
+        self.assertIn("error: reload-failed: a soft restart is under way", self.daemon.ask("reload"))
         self.assertEqual(self.daemon.stop(), 0)
         child = int(self.daemon.log().split("soft restart: process ")[1].split()[0])
         self.assertFalse(Path(f"/proc/{child}").exists(), "the new process goes with it")
