@@ -24,6 +24,18 @@ std::string_view address(const pipeline::Peer& peer) {
   return peer.link == nullptr ? or_dash(peer.setup.address) : std::string_view(peer.link->source().text);
 }
 
+std::string_view lesson_words(pipeline::MeshLink::Lesson lesson) {
+  switch (lesson) {
+    case pipeline::MeshLink::Lesson::kEverything:
+      return "everything";
+    case pipeline::MeshLink::Lesson::kNotAcknowledged:
+      return "what was not acknowledged before";
+    case pipeline::MeshLink::Lesson::kNone:
+      break;
+  }
+  return "-";
+}
+
 template <typename Number>
 std::string number_or_dash(const std::optional<Number>& number) {
   return number ? fmt::format("{}", *number) : "-";
@@ -97,6 +109,10 @@ std::unique_ptr<Answer> Commands::show_peer(const std::string& name, TimePoint n
   line("Resyncs_in_answered", traffic.lessons_out);
   line("Resyncs_out", traffic.resyncs_out);
   line("Resyncs_out_answered", traffic.lessons_in);
+  if (const pipeline::MeshLink* mesh = peer.link->mesh()) {
+    line("Learns", lesson_words(mesh->learns()));
+    line("Teaches", lesson_words(mesh->teaches()));
+  }
   out += "# table\tdirection\tuse\tlast_pushed\tlast_acked\tbacklog\n";
   for (const pipeline::TableProgress& table : peer.link->progress()) {
     fmt::format_to(std::back_inserter(out), "{}\t{}\t{}\t{}\t{}\t{}\n", cell(table.name),

@@ -172,6 +172,7 @@ Result<void> Hub::admit_agent_beside(Peer& peer, const peers::Hello& hello, Time
       return refuse(Reason::kDuplicateSession, std::move(*turns));
     }
   }
+  peer.link->replaced();
   present.close({Reason::kReplacedSession, fmt::format("'{}' has connected again", hello.from)});
   peer.link = nullptr;
   peer.last_seen = now;

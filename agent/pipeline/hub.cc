@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "agent/base/log.h"
 #include "agent/pipeline/mesh_link.h"
@@ -28,6 +29,7 @@ Hub::Hub(HubSetup setup, Registry& registry, ErrorLog& errors)
       errors_(errors),
       random_(std::hash<std::string>{}(setup_.agent_name) ^ setup_.pid ^
               static_cast<std::uint64_t>(setup_.wall_clock().time_since_epoch().count())) {
+  start_ = 1 + static_cast<std::uint32_t>(random_() % std::numeric_limits<std::uint32_t>::max());
   begin_incarnation(
       std::chrono::duration_cast<std::chrono::seconds>(setup_.wall_clock().time_since_epoch()).count());
   for (const PeerSetup& peer : setup_.peers) {
@@ -68,6 +70,8 @@ bool Hub::go_on(const Continuity& continuity) {
     registry_.origins()[before].known = false;
   }
   own_update_id_ = continuity.own_update_id;
+  start_ = continuity.start;
+  losses_ = continuity.losses;
   registry_.raise_lamport(continuity.lamport);
   learned_ |= continuity.learned;
   return true;
@@ -103,6 +107,7 @@ Peer* Hub::add_peer(PeerSetup setup, bool configured) {
   peer.setup = std::move(setup);
   peer.configured = configured;
   peer.origin = origin;
+  peer.publications = static_cast<std::uint32_t>(random_());
   if (origin == store::kNobody) return &peer;
   if (instances_.size() <= origin) instances_.resize(std::size_t{origin} + 1);
   instances_[origin] = &peer;
@@ -137,6 +142,7 @@ bool Hub::established(PeerLink& link, Peer& peer, std::uint64_t pid, TimePoint n
     return false;
   }
   if (peer.link != nullptr && peer.link != &link) {
+    peer.link->replaced();
     peer.link->session().close(
         {Reason::kReplacedSession, "the connection that this agent made is used instead"});
   }

@@ -49,6 +49,8 @@ struct Continuity {
   std::uint32_t own_update_id = 0;  ///< the last that was used
   std::uint64_t lamport = 0;        ///< the number of the newest change
   bool learned = false;
+  std::uint32_t start = 0;  ///< as `AgentRow` has them
+  std::uint32_t losses = 0;
 };
 
 /// Joins the sessions with the tables: who may come in, which of two sessions stays, who is present, and when
@@ -97,7 +99,9 @@ class Hub {
   /// An incarnation of this name has counted before: this one, which has not yet, takes another. False when
   /// there is no place for it.
   bool renew_incarnation();
-  Continuity continuity() const { return {incarnation_, own_update_id_, registry_.lamport(), learned_}; }
+  Continuity continuity() const {
+    return {incarnation_, own_update_id_, registry_.lamport(), learned_, start_, losses_};
+  }
   /// This agent has counted nothing yet, or gone on with the same before. False when there is no place for
   /// it.
   bool go_on(const Continuity& continuity);
@@ -109,6 +113,11 @@ class Hub {
   bool publish(TimePoint now);
   /// What tables have heard becomes what others can be told of; otherwise a part of `run`.
   void publish_to_relays();
+  /// How far the other agent |peer| has taken what it was told; nothing when it is to be told everything.
+  static std::optional<Fellowship::Taken> taken_by(const Peer& peer);
+  /// The other agent of that name was known so by the process before this one. Null when it is not
+  /// configured.
+  Peer* recall_agent(std::string_view name, const Fellowship& fellowship);
   /// The peer of that name, known before a restart and last heard of at |last_seen|, as if only its session
   /// had ended. Null when it is expected no more.
   Peer* recall(std::string_view name, TimePoint last_seen, TimePoint now);
@@ -177,6 +186,8 @@ class Hub {
   void update_elsewhere(TimePoint now);
   /// How many other agents are configured.
   std::size_t agents() const;
+  /// Whether another agent than |peer| is configured, and has no session with this one.
+  bool lacks_agent_besides(const Peer& peer) const;
   void set_present(store::OriginId origin, bool present);
   /// Once somebody has come or gone.
   void settle_definitions(TimePoint now);
@@ -221,7 +232,9 @@ class Hub {
   store::OriginId own_origin_ = 0;
   std::int64_t incarnation_ = 0;  ///< the Unix second at which it began
   std::uint32_t own_update_id_ = 0;
-  unsigned keepers_ = 0;  ///< of all changes
+  std::uint32_t start_ = 0;   ///< as `AgentRow` has it
+  std::uint32_t losses_ = 0;  ///< of sessions with other agents
+  unsigned keepers_ = 0;      ///< of all changes
   TimePoint last_publish_{};
   std::optional<Mark> barrier_;  ///< waits until all that had arrived at its time is published
   TimePoint next_barrier_{};

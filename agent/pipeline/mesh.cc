@@ -86,6 +86,25 @@ std::size_t Hub::agents() const {
       peers_.begin(), peers_.end(), [](const Peer& peer) { return peer.setup.kind == PeerKind::kAgent; }));
 }
 
+bool Hub::lacks_agent_besides(const Peer& peer) const {
+  return std::any_of(peers_.begin(), peers_.end(), [&](const Peer& other) {
+    return &other != &peer && other.setup.kind == PeerKind::kAgent &&
+           (other.link == nullptr || !other.link->running());
+  });
+}
+
+std::optional<Fellowship::Taken> Hub::taken_by(const Peer& peer) {
+  const MeshLink* mesh = peer.link != nullptr ? peer.link->mesh() : nullptr;
+  return mesh != nullptr ? mesh->taken() : peer.fellowship.taken;
+}
+
+Peer* Hub::recall_agent(std::string_view name, const Fellowship& fellowship) {
+  Peer* peer = find(name);
+  if (peer == nullptr || peer->setup.kind != PeerKind::kAgent) return nullptr;
+  peer->fellowship = fellowship;
+  return peer;
+}
+
 void Hub::set_present(store::OriginId origin, bool present) {
   if (std::exchange(registry_.origins()[origin].present, present) == present) return;
   for (auto& [name, record] : registry_.tables()) record.table->mark_present_sums(origin);

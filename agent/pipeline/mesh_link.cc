@@ -32,19 +32,51 @@ MeshLink::~MeshLink() {
 
 void MeshLink::established(TimePoint now) {
   session_.set_max_tables(hub_.setup().max_tables * kMaxOrigins);
-  ask(now);
+  // Whether it is the same as before, and so what it is to be asked for, its first row says.
+  send_agent_row(now, /*behind=*/false);
 }
 
-void MeshLink::ask(TimePoint now) {
+Fellowship::Taught MeshLink::its_state() const {
+  return {agent_.start, agent_.losses, hub_.registry().redefinitions()};
+}
+
+void MeshLink::ask_if_needed(TimePoint now) {
+  if (!speaks()) return;
+  const Fellowship::Taught state = its_state();
+  // What one that is gone has told another alone only that one has.
+  const bool lacks = hub_.lacks_agent_besides(peer_);
+  if (asked_) {
+    if (lacks && state.losses != asked_->losses) ask(now, false);
+    return;
+  }
+  const auto& before = peer_.fellowship.taught;
+  ask(now, before && state.start != 0 && state.start == before->start &&
+               state.redefinitions == before->redefinitions && !(lacks && state.losses != before->losses));
+}
+
+void MeshLink::ask(TimePoint now, bool goes_on) {
   ask_again_.reset();
+  goes_on_ = goes_on;
+  asked_ = goes_on ? peer_.fellowship.taught : its_state();
+  send_agent_row(now, /*behind=*/false);
   session_.request_lesson(now);
 }
 
 void MeshLink::lesson_ended(bool complete, TimePoint now) {
   answered_ = true;
   taught_ |= complete;
+  if (complete) peer_.fellowship.taught = asked_;
   if (!complete) ask_again_ = now + kAskAgain;
   hub_.wake();
+}
+
+std::optional<Fellowship::Taken> MeshLink::taken() const {
+  auto now = sending_.taken();
+  return now ? std::move(now) : peer_.fellowship.taken;
+}
+
+void MeshLink::interrupted() {
+  peer_.fellowship.taken = taken();
 }
 
 void MeshLink::complain(const Error& error, TimePoint now) {

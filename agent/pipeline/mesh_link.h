@@ -31,7 +31,12 @@ class MeshLink {
   void updated(std::uint32_t handle, const peers::Update& update, TimePoint now);
   void lesson_requested(TimePoint now);
   void lesson_ended(bool complete, TimePoint now);
+  void lesson_confirmed() { sending_.lesson_confirmed(); }
   void acknowledged(peers::TableId table, std::uint32_t update_id);
+  /// Notes from where another session can go on; when this one is the peer's no more.
+  void interrupted();
+  /// As `Fellowship` has it, at this moment.
+  std::optional<Fellowship::Taken> taken() const;
   /// The session is over; to be called once, last.
   void ended(TimePoint now);
 
@@ -53,6 +58,10 @@ class MeshLink {
   /// It has nothing to teach us any more: it gave all that it has, or had itself not learned yet.
   bool taught_us() const { return taught_ || (answered_ && speaks() && !agent_.learned); }
   bool synchronised() const { return taught_; }
+  /// What this side has last asked for, and the other.
+  enum class Lesson : std::uint8_t { kNone, kEverything, kNotAcknowledged };
+  Lesson learns() const { return lesson(asked_.has_value(), goes_on_); }
+  Lesson teaches() const { return lesson(began_, teaches_rest_); }
   /// Whether it speaks of that origin in this session.
   bool names(store::OriginId origin) const;
   /// Contributions that wait.
@@ -67,10 +76,19 @@ class MeshLink {
   /// The handle of the other agent's rows; those of its other tables are of |inputs_|.
   static constexpr std::uint32_t kRows = 0xffffffff;
 
-  void ask(TimePoint now);
+  /// Asks for a lesson: of everything, or of what has come since the other was last interrupted.
+  void ask(TimePoint now, bool goes_on);
+  void ask_if_needed(TimePoint now);
+  static Lesson lesson(bool any, bool rest) {
+    return !any ? Lesson::kNone : rest ? Lesson::kNotAcknowledged : Lesson::kEverything;
+  }
+  Fellowship::Taught its_state() const;
+  /// As `AgentRow` has it.
+  std::uint32_t losses() const;
   void take_row(const peers::Update& update, TimePoint now);
   void take_agent_row(const std::string& name, const AgentRow& row);
   void compare_totals(store::OriginId origin, TimePoint now);
+  bool has_published(store::OriginId origin, const OriginRow& row) const;
   void take_origin_row(const std::string& name, const OriginRow& row, TimePoint now);
   bool may_say(const RelayedInput& input, const peers::Update& update) const;
   static bool within_bounds(const peers::VersionField& version);
@@ -81,8 +99,10 @@ class MeshLink {
   void complain(const Error& error, TimePoint now);
   void refuse_it(Reason reason, std::string detail);
 
+  void begin_lesson();
   void send_rows();
-  void send_agent_row(TimePoint now);
+  /// |behind|: all that was heard until now is sent.
+  void send_agent_row(TimePoint now, bool behind);
   void send_row(std::string_view key, const MeshCells& cells);
   OriginRow row_of(const Peer* home, store::OriginId origin) const;
 
@@ -98,6 +118,9 @@ class MeshLink {
   std::optional<TimePoint> current_;
   bool taught_ = false;
   bool answered_ = false;  ///< it has ended a lesson, completely or not
+  /// What it was when it was last asked for a lesson, and whether that goes on from an earlier one.
+  std::optional<Fellowship::Taught> asked_;
+  bool goes_on_ = false;
   std::optional<TimePoint> ask_again_;
   bool blocked_ = false;  ///< the buffer was full at the last `run`
 
@@ -107,11 +130,14 @@ class MeshLink {
   std::uint32_t row_id_ = 0;
   std::uint32_t row_acknowledged_ = 0;
   std::uint32_t number_ = 0;
+  std::uint32_t losses_told_ = 0;
   TimePoint next_row_{};
   peers::UpdateEncoder encoder_;
 
   bool lesson_asked_ = false;
   bool in_lesson_ = false;
+  bool began_ = false;  ///< a lesson
+  bool teaches_rest_ = false;
 };
 
 }  // namespace stickmesh::pipeline

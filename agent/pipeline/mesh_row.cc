@@ -10,6 +10,9 @@ constexpr std::uint64_t kOfOrigin = 4;
 constexpr std::uint64_t kHome = 8;
 constexpr std::uint64_t kSynchronised = 16;
 constexpr std::uint64_t kPublishes = 32;
+constexpr std::uint64_t kGoesOn = 64;
+// Above the flags.
+constexpr unsigned kCountShift = 8;
 
 bool has(std::uint64_t flags, std::uint64_t flag) {
   return (flags & flag) != 0;
@@ -27,25 +30,34 @@ TableDefinition mesh_definition() {
 }
 
 MeshCells encode_row(const AgentRow& row) {
-  return {kOfAgent | (row.learned ? kLearned : 0), row.number, row.echo, 0};
+  const std::uint64_t flags = kOfAgent | (row.learned ? kLearned : 0) | (row.goes_on ? kGoesOn : 0) |
+                              std::uint64_t{row.losses % kLossesKept} << kCountShift;
+  return {flags, row.number, row.echo, row.start};
 }
 
 MeshCells encode_row(const OriginRow& row) {
   const std::uint64_t flags = kOfOrigin | (row.home ? kHome : 0) | (row.synchronised ? kSynchronised : 0) |
-                              (row.publishes ? kPublishes : 0);
+                              (row.publishes ? kPublishes : 0) |
+                              std::uint64_t{row.publications % kPublicationsKept} << kCountShift;
   return {flags, row.generation, row.process & 0xffffffff, row.process >> 32U};
 }
 
 std::optional<AgentRow> decode_agent_row(std::span<const std::uint64_t> cells) {
   if (cells.size() != MeshCells{}.size() || !has(cells[0], kOfAgent)) return std::nullopt;
-  return AgentRow{has(cells[0], kLearned), static_cast<std::uint32_t>(cells[1]),
-                  static_cast<std::uint32_t>(cells[2])};
+  return AgentRow{has(cells[0], kLearned),
+                  has(cells[0], kGoesOn),
+                  static_cast<std::uint32_t>(cells[1]),
+                  static_cast<std::uint32_t>(cells[2]),
+                  static_cast<std::uint32_t>(cells[3]),
+                  static_cast<std::uint32_t>(cells[0] >> kCountShift) % kLossesKept};
 }
 
 std::optional<OriginRow> decode_origin_row(std::span<const std::uint64_t> cells) {
   if (cells.size() != MeshCells{}.size() || !has(cells[0], kOfOrigin)) return std::nullopt;
-  return OriginRow{has(cells[0], kHome), has(cells[0], kSynchronised), has(cells[0], kPublishes),
-                   static_cast<std::uint32_t>(cells[1]), cells[3] << 32U | cells[2]};
+  return OriginRow{
+      has(cells[0], kHome),       has(cells[0], kSynchronised),
+      has(cells[0], kPublishes),  static_cast<std::uint32_t>(cells[1]),
+      cells[3] << 32U | cells[2], static_cast<std::uint32_t>(cells[0] >> kCountShift) % kPublicationsKept};
 }
 
 }  // namespace stickmesh::pipeline

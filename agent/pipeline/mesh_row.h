@@ -15,12 +15,21 @@ namespace stickmesh::pipeline {
 inline constexpr std::string_view kMeshTable = "@mesh";
 
 /// What an agent says of itself. By the numbers each side knows how old what it has from the other can be,
-/// without comparing clocks: a row is sent behind all data, and returns the last number that had come.
+/// without comparing clocks: a row that is sent behind all data returns the last number that had come.
 struct AgentRow {
   bool learned = false;  ///< it has all that others could teach it
+  /// Lessons that it asks for may begin where it had last acknowledged.
+  bool goes_on = false;
   std::uint32_t number = 0;
-  std::uint32_t echo = 0;  ///< the last number that it had from the receiver
+  std::uint32_t echo = 0;  ///< the last number that it had from the receiver; 0: there is still data to come
+  /// Drawn at its start, and handed on at a soft restart: what it was told under another one is lost. 0: an
+  /// earlier version, to which none is known.
+  std::uint32_t start = 0;
+  /// How many sessions it has lost with other agents than the receiver, modulo `kLossesKept`: it may hold
+  /// what only they had told.
+  std::uint32_t losses = 0;
 };
+inline constexpr std::uint32_t kLossesKept = 1U << 24U;
 
 /// What an agent knows of an instance.
 struct OriginRow {
@@ -29,9 +38,13 @@ struct OriginRow {
   bool publishes = false;     ///< and it sends the instance its totals
   std::uint32_t generation = 0;
   std::uint64_t process = 0;  ///< as `store::Origin::process`
+  /// As `Peer::publications`, modulo `kPublicationsKept`.
+  std::uint32_t publications = 0;
 
   bool operator==(const OriginRow&) const = default;
 };
+
+inline constexpr std::uint32_t kPublicationsKept = 1U << 24U;
 
 /// Rows have four numbers, of type gpt(4).
 using MeshCells = std::array<std::uint64_t, 4>;

@@ -12,6 +12,8 @@ namespace {
 // Twice as often as a mark needs it, so that a row that is late makes nobody stale.
 constexpr Duration kRowInterval{250};
 constexpr std::size_t kNumbersKept = 64;
+// Nearly as long as an agent waits before it publishes in another's place.
+constexpr Duration kSilent{1000};
 
 }  // namespace
 
@@ -21,21 +23,28 @@ void MeshLink::lesson_requested(TimePoint /*now*/) {
 }
 
 void MeshLink::run(TimePoint now) {
-  if (ask_again_ && now >= *ask_again_) ask(now);
+  if (ask_again_ && now >= *ask_again_) ask(now, goes_on_);
   const std::uint32_t reuses = hub_.registry().origins().reuses();
   if (std::exchange(reuses_, reuses) != reuses) told_.clear();
   // The entries were dropped, and with them what others had told.
-  if (sending_.look_for_tables()) ask(now);
+  if (sending_.look_for_tables()) ask(now, false);
+  ask_if_needed(now);
+  if (losses() != losses_told_) send_agent_row(now, /*behind=*/false);
   send_rows();
-  if (std::exchange(lesson_asked_, false)) {
-    in_lesson_ = true;
-    sending_.begin_lesson();
-  }
+  if (std::exchange(lesson_asked_, false)) begin_lesson();
   blocked_ = in_lesson_ && !sending_.send_lesson(now);
   if (blocked_) return;
   if (std::exchange(in_lesson_, false)) session_.finish_lesson(hub_.learned(), now);
-  blocked_ = !sending_.send_changes(now);
-  if (!blocked_ && now >= next_row_) send_agent_row(now);
+  // Before it has asked it is not known where they begin.
+  blocked_ = began_ && !sending_.send_changes(now);
+  if (!blocked_ && now >= next_row_) send_agent_row(now, /*behind=*/began_);
+}
+
+void MeshLink::begin_lesson() {
+  in_lesson_ = began_ = true;
+  const auto& taken = peer_.fellowship.taken;
+  teaches_rest_ = agent_.goes_on && taken;
+  sending_.begin_lesson(teaches_rest_ ? &*taken : nullptr);
 }
 
 void MeshLink::send_row(std::string_view key, const MeshCells& cells) {
@@ -56,6 +65,7 @@ OriginRow MeshLink::row_of(const Peer* home, store::OriginId id) const {
   row.home = true;
   row.synchronised = home->link->synchronised();
   row.publishes = row.synchronised && home->link->publishing() == Hub::Publishing::kHere;
+  row.publications = home->publications % kPublicationsKept;
   row.generation = home->generation;
   row.process = home->process;
   return row;
@@ -75,12 +85,19 @@ void MeshLink::send_rows() {
   }
 }
 
-void MeshLink::send_agent_row(TimePoint now) {
+std::uint32_t MeshLink::losses() const {
+  return (hub_.losses_ - peer_.fellowship.losses) % kLossesKept;
+}
+
+void MeshLink::send_agent_row(TimePoint now, bool behind) {
   next_row_ = now + kRowInterval;
+  losses_told_ = losses();
   if (++number_ == 0) ++number_;
   numbers_.emplace_back(number_, now);
   if (numbers_.size() > kNumbersKept) numbers_.pop_front();
-  send_row(hub_.setup().agent_name, encode_row(AgentRow{hub_.learned(), number_, agent_.number}));
+  send_row(hub_.setup().agent_name,
+           encode_row(AgentRow{hub_.learned(), goes_on_, number_, behind ? agent_.number : 0, hub_.start_,
+                               losses_told_}));
 }
 
 void MeshLink::take_row(const peers::Update& update, TimePoint now) {
@@ -116,9 +133,26 @@ void MeshLink::compare_totals(store::OriginId origin, TimePoint now) {
 }
 
 void MeshLink::ended(TimePoint now) {
-  for (store::OriginId origin = 0; origin < rows_.size(); ++origin) {
-    if (rows_[origin] && rows_[origin]->publishes) compare_totals(origin, now);
+  if (peer_.link != nullptr && peer_.link->mesh() == this) {
+    interrupted();
+    ++peer_.fellowship.losses;
+    ++hub_.losses_;
+    hub_.wake();
   }
+  // Then it may have taken us for gone.
+  const bool silent = !current_ || now - *current_ >= kSilent;
+  for (store::OriginId origin = 0; origin < rows_.size(); ++origin) {
+    const auto& row = rows_[origin];
+    if (row && (row->publishes || (silent && row->home && row->synchronised))) compare_totals(origin, now);
+  }
+}
+
+// While it was not heard.
+bool MeshLink::has_published(store::OriginId origin, const OriginRow& row) const {
+  if (!row.home) return false;
+  const auto [known, first] = peer_.fellowship.publications.try_emplace(origin, row.publications);
+  return std::exchange(known->second, row.publications) != row.publications ||
+         (first && peer_.fellowship.losses != 0);
 }
 
 void MeshLink::take_origin_row(const std::string& name, const OriginRow& row, TimePoint now) {
@@ -131,7 +165,8 @@ void MeshLink::take_origin_row(const std::string& name, const OriginRow& row, Ti
   if (rows_.size() <= *id) rows_.resize(std::size_t{*id} + 1);
   const bool published = rows_[*id] && rows_[*id]->publishes;
   rows_[*id] = row;
-  if (published && !row.publishes) compare_totals(*id, now);
+  const bool has = !row.publishes && has_published(*id, row);
+  if (has || (published && !row.publishes)) compare_totals(*id, now);
   if (row.home) had_home_.insert(*id);
   hub_.learn_generation(*id, row.generation, row.process);
   hub_.wake();

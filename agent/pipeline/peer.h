@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/base/time.h"
@@ -36,6 +37,28 @@ struct Source {
   std::optional<std::vector<std::string>> certified{};
 };
 
+/// What is remembered of another agent across sessions, so that each goes on where the last was interrupted.
+struct Fellowship {
+  /// The other has taught us all that it had, as what it then said of itself: see `AgentRow`.
+  struct Taught {
+    std::uint32_t start = 0;
+    std::uint32_t losses = 0;
+    std::uint64_t redefinitions = 0;  ///< of all our tables: what they held was dropped at each
+  };
+  std::optional<Taught> taught;
+  /// By table: the sequence number of its relay's feed up to which the other has taken what we had heard. A
+  /// table that is missing begins at 0. Nothing: it was never told everything.
+  using Taken = std::map<std::string, std::uint64_t, std::less<>>;
+  std::optional<Taken> taken;
+  std::uint32_t losses = 0;  ///< how many sessions with it have ended
+  /// By instance, as `OriginRow` had it when the other did not publish to it.
+  std::map<store::OriginId, std::uint32_t> publications;
+};
+inline std::uint64_t taken_of(const Fellowship::Taken& taken, std::string_view table) {
+  const auto known = taken.find(table);
+  return known == taken.end() ? 0 : known->second;
+}
+
 /// What the agent remembers of a peer, across its sessions.
 struct Peer {
   PeerSetup setup;
@@ -50,6 +73,8 @@ struct Peer {
   /// What that process counts is of this generation; 0 before the first session.
   std::uint32_t generation = 0;
   std::uint64_t process = 0;  ///< as `store::Origin::process`
+  /// How often this agent has begun to send it its totals; from a number that was drawn.
+  std::uint32_t publications = 0;
   /// It may still be taught by the process before it, or have been while it answered.
   bool succeeds = false;
   /// All this is from before a restart of the agent, and no session has come since.
@@ -61,6 +86,8 @@ struct Peer {
 
   /// Taken out of the expected origins by an operator (`set peer NAME maint`).
   bool maintenance = false;
+
+  Fellowship fellowship;  ///< of another agent
 
   /// How far that process has acknowledged our tables: by output, a sequence number of its feed.
   std::map<std::string, std::uint64_t, std::less<>> acknowledged;

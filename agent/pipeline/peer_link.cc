@@ -163,6 +163,10 @@ void PeerLink::lesson_ended(bool complete, TimePoint now) {
   hub_.wake();
 }
 
+void PeerLink::lesson_confirmed(TimePoint /*now*/) {
+  if (mesh_) mesh_->lesson_confirmed();
+}
+
 void PeerLink::acknowledged(peers::TableId table, std::uint32_t update_id, TimePoint /*now*/) {
   if (mesh_) return mesh_->acknowledged(table, update_id);
   if (table == kStatusTable) return status_.acknowledge(update_id);
@@ -212,6 +216,9 @@ void PeerLink::run(TimePoint now) {
 
 void PeerLink::choose_publisher(TimePoint now) {
   publishing_ = hub_.publishing(*peer_, now);
+  const bool publishes = synchronised_ && publishing_ == Hub::Publishing::kHere;
+  if (publishes && !published_) ++peer_->publications;
+  published_ = publishes;
   if (publishing_ == Hub::Publishing::kElsewhere) return follow(now);
   if (publishing_ == Hub::Publishing::kHere && std::exchange(follows_, false)) take_over(now);
 }

@@ -66,6 +66,10 @@ class PeerLink final : public Session, private peers::Handler {
   }
   /// The other half of a session with an agent; null with an instance.
   const MeshLink* mesh() const { return mesh_.get(); }
+  /// Another session takes its place.
+  void replaced() {
+    if (mesh_) mesh_->interrupted();
+  }
   Hub::Publishing publishing() const { return publishing_; }
   /// Another agent has sent it totals, too: what it made of them is to be seen.
   void compare_totals(TimePoint now);
@@ -102,7 +106,7 @@ class PeerLink final : public Session, private peers::Handler {
   void updated(std::uint32_t handle, const peers::Update& update, TimePoint now) override;
   void lesson_requested(TimePoint now) override;
   void lesson_ended(bool complete, TimePoint now) override;
-  void lesson_confirmed(TimePoint /*now*/) override {}
+  void lesson_confirmed(TimePoint now) override;
   void acknowledged(peers::TableId table, std::uint32_t update_id, TimePoint now) override;
   void writable(TimePoint /*now*/) override { hub_.wake(); }
 
@@ -149,6 +153,7 @@ class PeerLink final : public Session, private peers::Handler {
   std::uint64_t arrived_ = 0;
 
   Hub::Publishing publishing_ = Hub::Publishing::kHere;
+  bool published_ = false;
   bool follows_ = false;  ///< another agent has published since we last did
   /// While another agent publishes: how far its changes of replicated tables had come, every `kFollowStep`.
   std::deque<std::map<std::string, std::uint32_t, std::less<>>> followed_ids_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "agent/base/log.h"
 
@@ -157,6 +158,12 @@ TableRecord& Registry::define(store::OriginId origin, const TableDefinition& def
 void Registry::extend(TableRecord& record, const TableDefinition& definition) {
   if (store::mismatch(record.table->definition(), definition)) return;
   static_cast<void>(record.table->extend(record.replicated ? replicated_part(definition) : definition));
+}
+
+std::uint64_t Registry::redefinitions() const {
+  return std::accumulate(
+      tables_.begin(), tables_.end(), std::uint64_t{0},
+      [](std::uint64_t sum, const auto& named) { return sum + named.second.table->redefinitions(); });
 }
 
 void Registry::settle_definitions(TimePoint now) {

@@ -80,6 +80,8 @@ class Registry {
 
   /// Counts the tables made: someone who waits for an output looks again when it changes.
   std::uint64_t outputs_number() const { return outputs_number_; }
+  /// How often the entries of any table were dropped for another definition.
+  std::uint64_t redefinitions() const;
   std::uint64_t lamport() const { return lamport_; }
   /// A change of that number is known of.
   void raise_lamport(std::uint64_t number) { lamport_ = std::max(lamport_, number); }

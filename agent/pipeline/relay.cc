@@ -12,13 +12,26 @@ void Relay::publish() {
   // The rows that its places speak of went with the old definition.
   if (std::exchange(redefinitions_, table_->redefinitions()) != table_->redefinitions()) sequences_.clear();
   if (!table_->has_heard()) return;
-  table_->take_heard([this](store::ContributionId contribution) {
-    if (contribution >= sequences_.size()) {
-      sequences_.resize(std::max<std::size_t>(contribution + std::size_t{1}, 2 * sequences_.size()));
-    }
-    sequences_[contribution] = feed_.publish(contribution);
-  });
+  table_->take_heard([this](store::ContributionId contribution) { note(contribution); });
   feed_.compact(table_->contributions(), [this](const auto& place) { return newest(place); });
+}
+
+void Relay::go_on(std::span<const store::ChangeFeed::Place> places, std::uint64_t last) {
+  table_->take_heard([](store::ContributionId) {});
+  feed_.begin_again();
+  sequences_.clear();
+  for (const store::ChangeFeed::Place& place : places) {
+    feed_.skip_to(place.sequence - 1);
+    note(place.entry);
+  }
+  feed_.skip_to(last);
+}
+
+void Relay::note(store::ContributionId contribution) {
+  if (contribution >= sequences_.size()) {
+    sequences_.resize(std::max<std::size_t>(contribution + std::size_t{1}, 2 * sequences_.size()));
+  }
+  sequences_[contribution] = feed_.publish(contribution);
 }
 
 TableDefinition Relay::announced(store::OriginId origin) const {

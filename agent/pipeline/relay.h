@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -21,6 +22,9 @@ class Relay {
   /// Gives every contribution that was heard since the last call its place in the feed.
   void publish();
   const store::ChangeFeed& feed() const { return feed_; }
+  /// The feed goes on from that of the process before this one, which ended at |last|. |places|, in its
+  /// order, are what not all others had taken of it; all else that was heard until now they have.
+  void go_on(std::span<const store::ChangeFeed::Place> places, std::uint64_t last);
   /// Whether the contribution at |place| is still there, and was not heard again since.
   bool newest(const store::ChangeFeed::Place& place) const {
     return place.entry < sequences_.size() && sequences_[place.entry] == place.sequence &&
@@ -40,6 +44,8 @@ class Relay {
   std::size_t memory() const { return feed_.memory() + sequences_.capacity() * sizeof(std::uint64_t); }
 
  private:
+  void note(store::ContributionId contribution);
+
   store::Table* table_;
   store::ChangeFeed feed_;
   std::vector<std::uint64_t> sequences_;  ///< by contribution

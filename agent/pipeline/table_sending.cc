@@ -15,6 +15,8 @@ bool TableSending::look_for_tables() {
   const std::uint32_t reuses = registry_.origins().reuses();
   if (std::exchange(reuses_, reuses) != reuses) {
     for (Sending& sending : sending_) sending.outgoing.clear();
+    // What is not acknowledged is not known any more.
+    confirmed_ = false;
   }
   auto& tables = registry_.tables();
   if (tables_known_ != tables.size()) {
@@ -23,7 +25,7 @@ bool TableSending::look_for_tables() {
       TableRecord* record = &named.second;
       const bool known = std::any_of(sending_.begin(), sending_.end(),
                                      [&](const Sending& sending) { return sending.record == record; });
-      if (!known) sending_.push_back({record, 0, record->table->redefinitions(), {}});
+      if (!known) sending_.push_back({record, 0, record->table->redefinitions(), 0, 0, {}});
     }
   }
   bool redefined = false;
@@ -34,14 +36,26 @@ bool TableSending::look_for_tables() {
   return redefined;
 }
 
-void TableSending::begin_lesson() {
-  in_lesson_ = true;
+void TableSending::begin_lesson(const Fellowship::Taken* taken) {
+  in_lesson_ = unconfirmed_ = true;
+  only_changes_ = taken != nullptr;
   lesson_table_ = 0;
   lesson_entry_ = 0;
-  for (Sending& sending : sending_) sending.cursor = sending.record->relay->feed().last();
+  for (Sending& sending : sending_) {
+    sending.cursor = sending.record->relay->feed().last();
+    if (taken != nullptr)
+      sending.cursor = std::min(sending.cursor, taken_of(*taken, sending.record->table->name()));
+  }
 }
 
 bool TableSending::send_lesson(TimePoint now) {
+  if (only_changes_ ? !send_changes(now) : !send_all(now)) return false;
+  for (Sending& sending : sending_) sending.lesson_end = sending.cursor;
+  in_lesson_ = false;
+  return true;
+}
+
+bool TableSending::send_all(TimePoint now) {
   std::size_t looked = 0;
   for (; lesson_table_ < sending_.size(); ++lesson_table_, lesson_entry_ = 0) {
     Sending& sending = sending_[lesson_table_];
@@ -52,12 +66,10 @@ bool TableSending::send_lesson(TimePoint now) {
       if (session_.pending().size() >= kHighWater || ++looked > kLookedAtOnce) return false;
       lesson_entry_ = entry + 1;
       for (store::ContributionId id = table.first(entry); id != store::kNone; id = table.following(id)) {
-        // Numbered below all that is told live, and never acknowledged.
-        if (table.live(id, now)) send(sending, id, 1, now);
+        if (table.live(id, now)) send(sending, id, 0, now);
       }
     }
   }
-  in_lesson_ = false;
   return true;
 }
 
@@ -98,9 +110,38 @@ void TableSending::send(Sending& sending, store::ContributionId contribution, st
     outgoing.layout_number = table.layout_number();
     outgoing.definition = with_writer ? relay.announced(origin, writer) : relay.announced(origin);
   }
-  if (!in_lesson_) outgoing.pushed = static_cast<std::uint32_t>(sequence);
+  // What a lesson tells is numbered below all that is told live, and never acknowledged.
+  const auto update_id = in_lesson_ ? 1U : static_cast<std::uint32_t>(sequence);
+  if (!in_lesson_) outgoing.pushed = update_id;
   session_.select(outgoing.number, outgoing.definition);
-  session_.append_update(relay.encode(contribution, static_cast<std::uint32_t>(sequence), now, whole));
+  session_.append_update(relay.encode(contribution, update_id, now, whole));
+}
+
+void TableSending::lesson_confirmed() {
+  confirmed_ = true;
+  unconfirmed_ = false;
+  for (Sending& sending : sending_) sending.confirmed = sending.lesson_end;
+}
+
+std::optional<Fellowship::Taken> TableSending::taken() const {
+  if (!confirmed_) return std::nullopt;
+  Fellowship::Taken all;
+  for (const Sending& sending : sending_) all[sending.record->table->name()] = taken(sending);
+  return all;
+}
+
+std::uint64_t TableSending::taken(const Sending& sending) const {
+  if (unconfirmed_) return sending.confirmed;
+  std::uint64_t sequence = sending.cursor;
+  for (const auto& [origin, outgoing] : sending.outgoing) {
+    const std::size_t at = outgoing.number - first_table_;
+    const std::uint32_t acknowledged = at < acknowledged_.size() ? acknowledged_[at] : 0;
+    if (outgoing.pushed == acknowledged) continue;
+    const std::uint64_t known =
+        acknowledged == 0 ? 0 : sending.record->relay->feed().sequence_of(acknowledged);
+    sequence = std::min(sequence, std::max(known, sending.confirmed));
+  }
+  return sequence;
 }
 
 std::uint64_t TableSending::backlog() const {

@@ -48,6 +48,10 @@ class Decoder {
           static_cast<std::uint32_t>(objects_.number(objects_.get(map, "own"), kMax32, "own"));
       continuity.lamport = objects_.number(objects_.get(map, "lamport"), store::kMaxChangeNumber, "lamport");
       continuity.learned = objects_.flag(objects_.get(map, "learned"), "learned");
+      if (const Object* start = objects_.find(map, "start"))
+        continuity.start = static_cast<std::uint32_t>(objects_.number(*start, kMax32, "start"));
+      if (const Object* losses = objects_.find(map, "losses"))
+        continuity.losses = static_cast<std::uint32_t>(objects_.number(*losses, kMax32, "losses"));
     }
     return header;
   }
@@ -66,6 +70,14 @@ class Decoder {
         return stored(fields[1]);
       case Kind::kContribution:
         return contribution(fields);
+      case Kind::kFellow:
+        return fellow(fields[1]);
+      case Kind::kFeed:
+        return feed(fields[1]);
+      case Kind::kPlace:
+        return place(fields);
+      case Kind::kTaken:
+        return taken(fields[1]);
     }
   }
 
@@ -80,6 +92,8 @@ class Decoder {
     if (origin.name.empty() || origin.name.size() > kMaxName) objects_.fail("an origin's name");
     origin.generation = static_cast<std::uint32_t>(
         objects_.number(objects_.get(map, "generation"), store::kMaxGeneration, "generation"));
+    if (const Object* known = objects_.find(map, "known"))
+      origin.known_process = objects_.number(*known, kMax64, "of which process a generation is");
     if (const Object* away = objects_.find(map, "away")) {
       origin.away = time(*away, "away");
       origin.pid = objects_.number(objects_.get(map, "pid"), kMax64, "pid");
@@ -145,6 +159,43 @@ class Decoder {
     copy.cells = cells_;
     copy.changes = changes_;
     if (fault().empty()) receiver_.contribution(contribution);
+  }
+
+  void fellow(const Object& map) {
+    FellowRecord fellow;
+    fellow.name = objects_.text(objects_.get(map, "name"), "an agent's name");
+    fellow.losses = number32(objects_.get(map, "losses"), "losses");
+    fellow.start = number32(objects_.get(map, "start"), "start");
+    fellow.had_losses = number32(objects_.get(map, "had"), "losses that it had");
+    fellow.told = objects_.flag(objects_.get(map, "told"), "told");
+    if (fault().empty()) receiver_.fellow(fellow);
+  }
+
+  void feed(const Object& object) {
+    if (!standing_) return objects_.fail("a feed, before any table");
+    const std::uint64_t last = objects_.number(object, kMax64, "the last of a feed");
+    if (fault().empty()) receiver_.feed(last);
+  }
+
+  void place(Fields fields) {
+    if (fields.size() < 4 || !standing_) return objects_.fail("a place of no table");
+    FeedPlace place;
+    place.key = objects_.bytes(fields[1], "a key");
+    if (!key_fits(place.key)) objects_.fail("a key that does not fit its table");
+    place.origin = origin_number(fields[2]);
+    place.sequence = objects_.number(fields[3], kMax64, "a place in a feed");
+    if (fault().empty()) receiver_.place(place);
+  }
+
+  void taken(const Object& map) {
+    if (!standing_) return objects_.fail("what an agent has taken, before any table");
+    const std::string_view name = objects_.text(objects_.get(map, "name"), "an agent's name");
+    const std::uint64_t sequence = objects_.number(objects_.get(map, "number"), kMax64, "a place in a feed");
+    if (fault().empty()) receiver_.taken(name, sequence);
+  }
+
+  std::uint32_t number32(const Object& object, std::string_view what) {
+    return static_cast<std::uint32_t>(objects_.number(object, kMax32, what));
   }
 
   void read_cells(const std::vector<StoredType>& types, Fields fields, bool has_text) {

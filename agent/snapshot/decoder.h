@@ -21,6 +21,10 @@ class Receiver {
   virtual void table(const TableSection&) {}
   virtual void stored(const StoredTypes&) {}
   virtual void contribution(const Contribution&) {}
+  virtual void fellow(const FellowRecord&) {}
+  virtual void feed(std::uint64_t /*last*/) {}
+  virtual void place(const FeedPlace&) {}
+  virtual void taken(std::string_view /*fellow*/, std::uint64_t /*sequence*/) {}
 };
 
 /// Reads |file|, whose bytes may come from anybody: every type, size and number is checked. A contribution

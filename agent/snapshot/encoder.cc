@@ -9,6 +9,9 @@ namespace stickmesh::snapshot {
 
 namespace {
 
+// Of each table; agents that have not taken more are told everything.
+constexpr std::size_t kPlaces = 10'000;
+
 /// Where a packer writes to.
 struct Out {
   std::vector<char>& bytes;
@@ -123,18 +126,67 @@ void Encoder::write_header() {
       std::chrono::duration_cast<std::chrono::milliseconds>(hub_.setup().wall_clock().time_since_epoch());
   Pack pack(out_);
   const bool goes_on = scope_ == Scope::kWithoutContributions;
-  pack.map(goes_on ? 6 : 2);
+  pack.map(goes_on ? 8 : 2);
   pack.text("agent").text(hub_.setup().agent_name).text("written").number(milliseconds(written));
   if (goes_on) {
     const pipeline::Continuity continuity = hub_.continuity();
     pack.text("incarnation").number(static_cast<std::uint64_t>(continuity.incarnation));
     pack.text("own").number(continuity.own_update_id).text("lamport").number(continuity.lamport);
     pack.text("learned").flag(continuity.learned);
+    pack.text("start").number(continuity.start).text("losses").number(continuity.losses);
   }
   // Also those without contributions: their generations go on.
   for (const pipeline::Peer& peer : hub_.peers()) {
     if (peer.setup.kind == pipeline::PeerKind::kHaproxy) number_of(peer.origin);
   }
+  if (goes_on) write_fellows();
+}
+
+void Encoder::write_fellows() {
+  for (const pipeline::Peer& peer : hub_.peers()) {
+    if (peer.setup.kind == pipeline::PeerKind::kAgent) write_fellow(peer);
+  }
+}
+
+void Encoder::write_fellow(const pipeline::Peer& peer) {
+  auto taken = pipeline::Hub::taken_by(peer);
+  const bool told = taken && nearly_all(*taken);
+  if (told) told_[peer.setup.name] = std::move(*taken);
+  const auto taught = peer.fellowship.taught.value_or(pipeline::Fellowship::Taught{});
+  const bool stands = taught.redefinitions == registry_.redefinitions();
+  Pack pack(out_);
+  pack.object(Kind::kFellow, 1).map(5).text("name").text(peer.setup.name);
+  pack.text("losses").number(peer.fellowship.losses).text("start").number(stands ? taught.start : 0);
+  pack.text("had").number(taught.losses).text("told").flag(told);
+}
+
+bool Encoder::nearly_all(const pipeline::Fellowship::Taken& taken) const {
+  return std::all_of(registry_.tables().begin(), registry_.tables().end(), [&](const auto& named) {
+    if (!named.second.relay) return true;
+    const store::ChangeFeed& feed = named.second.relay->feed();
+    return feed.size() - feed.after(pipeline::taken_of(taken, named.first)) <= kPlaces;
+  });
+}
+
+void Encoder::write_feed(const pipeline::TableRecord& record) {
+  if (scope_ == Scope::kAll || !record.relay) return;
+  const store::Table& table = *record.table;
+  const store::ChangeFeed& feed = record.relay->feed();
+  std::size_t at = feed.size();
+  for (const auto& [name, taken] : told_) {
+    const std::uint64_t sequence = pipeline::taken_of(taken, table.name());
+    at = std::min(at, feed.after(sequence));
+    Pack(out_).object(Kind::kTaken, 1).map(2).text("name").text(name).text("number").number(sequence);
+  }
+  for (; at < feed.size(); ++at) {
+    const store::ChangeFeed::Place place = feed.at(at);
+    if (!record.relay->newest(place)) continue;
+    const store::OriginId number = number_of(table.origin(place.entry));
+    if (number == store::kNobody) continue;
+    const Bytes key = table.key(table.entry(place.entry));
+    Pack(out_).object(Kind::kPlace, 3).bytes(key).number(number).number(place.sequence);
+  }
+  Pack(out_).object(Kind::kFeed, 1).number(feed.last());
 }
 
 void Encoder::write_section(const pipeline::TableRecord& record) {
@@ -148,6 +200,7 @@ void Encoder::write_section(const pipeline::TableRecord& record) {
       .text("replicated")
       .flag(record.replicated);
   for (const auto& [origin, definition] : record.definitions) write_stored(record, origin);
+  write_feed(record);
 }
 
 std::uint32_t Encoder::types_of(const store::Table& table, store::OriginId origin) {
@@ -220,8 +273,9 @@ store::OriginId Encoder::number_of(store::OriginId origin) {
   const pipeline::Peer* peer = peer_of(origin);
   const bool heard = peer != nullptr && (peer->link != nullptr || peer->last_seen != TimePoint{});
   Pack pack(out_);
-  pack.object(Kind::kOrigin, 1).map(heard ? 6 : 2);
+  pack.object(Kind::kOrigin, 1).map(heard ? 7 : 3);
   pack.text("name").text(known.name).text("generation").number(known.generation);
+  pack.text("known").number(known.process);
   if (heard) {
     pack.text("away").number(peer->link != nullptr ? 0 : milliseconds(clock_ - peer->last_seen));
     // One that is asked once more is not complete yet.

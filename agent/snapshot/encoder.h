@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,8 +33,14 @@ class Encoder {
 
  private:
   void write_header();
+  void write_fellows();
   /// Of a table of which nothing was written yet, or that has changed its layout meanwhile.
   void write_section(const pipeline::TableRecord& record);
+  void write_fellow(const pipeline::Peer& peer);
+  /// Whether little enough of every table is left to be told.
+  bool nearly_all(const pipeline::Fellowship::Taken& taken) const;
+  /// From where other agents are told of the table.
+  void write_feed(const pipeline::TableRecord& record);
   void write_stored(const pipeline::TableRecord& record, store::OriginId origin);
   void write_contribution(const pipeline::TableRecord& record, store::ContributionId id, TimePoint now);
   /// The number of |origin| in the file, which gets one, and a record, when it has none.
@@ -59,6 +66,9 @@ class Encoder {
   };
   std::vector<Numbered> numbers_;  ///< by origin
   store::OriginId next_number_ = 0;
+
+  /// Of each other agent that can go on, how far it has taken what was told.
+  std::map<std::string, pipeline::Fellowship::Taken> told_;
 
   std::string table_;  ///< the one that is being written; empty before the first
   std::optional<std::uint32_t> layout_number_;

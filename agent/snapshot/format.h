@@ -20,11 +20,11 @@
 /// version knows, and kinds that it does not know are left out: what is added so needs no new format.
 ///
 /// header        {"agent", "written": Unix time in ms, and between the processes of a soft restart
-///               "incarnation", "own": update id, "lamport", "learned"}
+///               "incarnation", "own": update id, "lamport", "learned", "start", "losses"}
 /// kClock        [0, ms]: what follows is as it was that long after "written"
-/// kOrigin       [1, {"name", "generation", of instances: "away": ms, "pid", "process", "complete"}]:
-/// numbered
-///               from 0
+/// kOrigin       [1, {"name", "generation", "known": of which process that is; of instances: "away": ms,
+/// "pid",
+///               "process", "complete"}]: numbered from 0
 /// kTable        [2, {"definition", "replicated"}]: what follows is of that table. One that comes again has
 /// been
 ///               defined anew meanwhile.
@@ -33,13 +33,32 @@
 /// or
 ///               nil, [cells], [numbers of changes]]: the cells are those of the origin's types
 ///
+/// and between the processes of a soft restart, so that sessions with other agents go on:
+///
+/// kFellow       [5, {"name", "losses", "start", "had": losses, "told"}]: another agent; "start" and "had"
+/// are
+///               of what it was when it had taught everything, "start" 0: it never had
+/// kTaken        [6, {"name", "number"}]: up to where one that was "told" has taken the table's feed
+/// kPlace        [7, key, origin, number]: what the feed has after the first of these
+/// kFeed         [8, number]: its last, after them
+///
 /// A definition is the message of the peers protocol, so that one decoder knows what a table may be.
 namespace stickmesh::snapshot {
 
 inline constexpr std::string_view kMagic = "stickmesh-snapshot";
 inline constexpr std::uint64_t kFormat = 1;
 
-enum class Kind : std::uint8_t { kClock, kOrigin, kTable, kStored, kContribution };
+enum class Kind : std::uint8_t {
+  kClock,
+  kOrigin,
+  kTable,
+  kStored,
+  kContribution,
+  kFellow,
+  kTaken,
+  kPlace,
+  kFeed,
+};
 
 /// Flags of a contribution.
 inline constexpr std::uint64_t kCleared = 1;
@@ -63,9 +82,10 @@ struct Header {
 struct OriginRecord {
   std::string_view name;
   std::uint32_t generation = 0;
-  std::optional<Duration> away;  ///< nothing: no instance, or one that was never heard of
+  std::uint64_t known_process = 0;  ///< as `store::Origin::process`
+  std::optional<Duration> away;     ///< nothing: no instance, or one that was never heard of
   std::uint64_t pid = 0;
-  std::uint64_t process = 0;  ///< as `store::Origin::process`; 0: as the pid says
+  std::uint64_t process = 0;  ///< as `pipeline::Peer::process`; 0: as the pid says
   bool complete = false;
 };
 
@@ -86,6 +106,20 @@ struct StoredTypes {
 struct Contribution {
   store::Copy copy;
   Duration remaining{0};
+};
+
+struct FellowRecord {
+  std::string_view name;
+  std::uint32_t losses = 0;
+  std::uint32_t start = 0;
+  std::uint32_t had_losses = 0;
+  bool told = false;
+};
+
+struct FeedPlace {
+  Bytes key;
+  store::OriginId origin = 0;
+  std::uint64_t sequence = 0;
 };
 
 /// |definition| with those of its data types alone.

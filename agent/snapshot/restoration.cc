@@ -31,6 +31,7 @@ void Restoration::origin(const OriginRecord& origin) {
   origins_.push_back(id);
   if (id == store::kNobody) return;
   origins[id].generation = std::max(origins[id].generation, origin.generation);
+  if (goes_on_) origins[id].process = origin.known_process;
   if (peer == nullptr) {
     const auto& peers = hub_.peers();
     if (id != hub_.own_origin() &&
@@ -43,7 +44,8 @@ void Restoration::origin(const OriginRecord& origin) {
   peer->recalled = !goes_on_;
   peer->pid = origin.pid;
   peer->generation = origins[id].generation;
-  peer->process = origins[id].process = goes_on_ ? origin.process : origin.pid;
+  peer->process = goes_on_ ? origin.process : origin.pid;
+  if (!goes_on_) origins[id].process = origin.pid;
   peer->complete = origin.complete;
   peer->succeeds = origin.pid != 0 && !origin.complete;
 }
@@ -112,7 +114,41 @@ void Restoration::contribution(const Contribution& contribution) {
   }
 }
 
+void Restoration::fellow(const FellowRecord& fellow) {
+  if (!goes_on_) return;
+  pipeline::Fellowship fellowship;
+  // What our tables drop from here on is seen in `finish`.
+  if (fellow.start != 0) fellowship.taught = {fellow.start, fellow.had_losses, 0};
+  if (fellow.told) fellowship.taken.emplace();
+  fellowship.losses = fellow.losses;
+  if (pipeline::Peer* peer = hub_.recall_agent(fellow.name, fellowship)) fellows_.push_back(peer);
+}
+
+void Restoration::taken(std::string_view fellow, std::uint64_t sequence) {
+  for (pipeline::Peer* peer : fellows_) {
+    if (peer->setup.name == fellow && peer->fellowship.taken) (*peer->fellowship.taken)[table_] = sequence;
+  }
+}
+
+void Restoration::place(const FeedPlace& place) {
+  const store::OriginId origin = origins_[place.origin];
+  if (record_ == nullptr || origin == store::kNobody) return;
+  const store::Table& table = *record_->table;
+  const store::EntryId entry = table.find(place.key);
+  if (entry == store::kNone) return;
+  const store::ContributionId id = table.find(entry, origin);
+  if (id != store::kNone) places_.push_back({place.sequence, id});
+}
+
+void Restoration::feed(std::uint64_t last) {
+  if (goes_on_ && record_ != nullptr && record_->relay) record_->relay->go_on(places_, last);
+  places_.clear();
+}
+
 Restoration::Counts Restoration::finish() {
+  for (pipeline::Peer* peer : fellows_) {
+    if (peer->fellowship.taught) peer->fellowship.taught->redefinitions = registry_.redefinitions();
+  }
   for (auto& [name, record] : registry_.tables()) {
     if (goes_on_) record.restored = record.definitions.empty();
   }

@@ -25,6 +25,10 @@ class Restoration final : public Receiver {
   void table(const TableSection& section) override;
   void stored(const StoredTypes& stored) override;
   void contribution(const Contribution& contribution) override;
+  void fellow(const FellowRecord& fellow) override;
+  void taken(std::string_view fellow, std::uint64_t sequence) override;
+  void place(const FeedPlace& place) override;
+  void feed(std::uint64_t last) override;
 
   struct Counts {
     std::size_t restored = 0;
@@ -44,13 +48,15 @@ class Restoration final : public Receiver {
   bool goes_on_ = false;
   Duration away_{0};
   Duration since_written_{0};
-  std::vector<store::OriginId> origins_;     ///< by their numbers in the file; kNobody: no place
+  std::vector<store::OriginId> origins_;  ///< by their numbers in the file; kNobody: no place
+  std::vector<pipeline::Peer*> fellows_;
   std::set<store::OriginId> gone_;           ///< what they counted is all there is of them
   pipeline::TableRecord* record_ = nullptr;  ///< null: the config has no place for it
   std::string table_;
   TableDefinition standing_;
   std::vector<store::Plan> plans_;  ///< by number of the origin, for the current table
   std::vector<std::uint64_t> cells_;
+  std::vector<store::ChangeFeed::Place> places_;
   std::map<std::string, std::string> refused_;  ///< tables, and why
   Counts counts_;
 };

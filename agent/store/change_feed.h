@@ -26,6 +26,14 @@ class ChangeFeed {
     return last_;
   }
 
+  /// For a feed that goes on from another process: empty, then with the places that it had, in order.
+  void begin_again() {
+    places_.clear();
+    last_ = 0;
+  }
+  /// The next number is one above |sequence|, unless that was given already.
+  void skip_to(std::uint64_t sequence) { last_ = std::max(last_, sequence); }
+
   /// The newest number given so far; 0 before the first.
   std::uint64_t last() const { return last_; }
 

@@ -294,7 +294,9 @@ Applied Table::apply(const Plan& plan, const Change& change, TimePoint now) {
   if (!kept) contribution.generation = change.version.generation;
   contribution.update_id = change.version.update_id;
   contribution.flags &= kHeard;
-  hear(id, kept ? Tracking::kAll : Tracking::kHeard);
+  // What its origin only repeats, as in the lesson of every session, others have.
+  const bool repeated = same_version && !differs && !counted;
+  hear(id, kept || repeated ? Tracking::kAll : Tracking::kHeard);
   mark_moved(contribution.entry, fresh || differs);
   if (kept) return Applied::kKept;
   return fresh || differs ? Applied::kChanged : Applied::kRefreshed;

@@ -132,6 +132,8 @@ class AgentsTest(MeshTest):
 
     def test_a_cut_link_is_made_good(self) -> None:
         agents = self.one_each()
+        for number in range(40):
+            self.send("lb1", f"user-{number}", 1)
         self.send("lb1", "joe", 3)
         self.wait_total("joe", "http_req_cnt", 3)
         for link in self.links:
@@ -148,6 +150,14 @@ class AgentsTest(MeshTest):
             link.restore()
         self.wait_total("joe", "http_req_cnt", 10, timeout=30)
         self.wait_mark("lb1", 2)
+        self.assert_went_on(agents)
+
+    def assert_went_on(self, agents: list[Agent]) -> None:
+        """What the other had acknowledged was not told again."""
+        for daemon, other in zip(agents, reversed(NAMES)):
+            said, _ = daemon.peer(other)
+            self.assertEqual(said["Learns"], "what was not acknowledged before", daemon.config.name)
+            self.assertEqual(said["Teaches"], "what was not acknowledged before", daemon.config.name)
 
     def test_a_reload_at_two_homes_is_one_process(self) -> None:
         agents = self.both_at_both()

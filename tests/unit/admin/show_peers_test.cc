@@ -152,11 +152,15 @@ TEST_F(ShowAgentsTest, WhoIsHomeToAnInstanceIsShownFromBothSides) {
 TEST_F(ShowAgentsTest, TablesOfAnAgentAreShownByOrigin) {
   pipeline::Instance lb1(agent_.hub, "lb1", 10, kStart);
   pipeline::Instance fellow(agent_.hub, "agent-2", 77, kStart);
+  EXPECT_THAT(ask("show peers agent-2"), HasSubstr("\nLearns: -\nTeaches: -\n"));
+  fellow.session().request_lesson(kStart);
+  fellow.exchange(kStart);
   lb1.push(1, kInput, "joe", 7, {3});
   lb1.push(1, kInput, "amy", 8, {3});
   lb1.exchange(kStart);
   fellow.exchange(kStart);
   const std::string text = ask("show peers agent-2");
+  EXPECT_THAT(text, HasSubstr("\nLearns: -\nTeaches: everything\n"));
   EXPECT_THAT(text, HasSubstr("\nhttp\tout\tall origins\t2\t-\t0\n"));
   EXPECT_THAT(text, HasSubstr("\nhttp@lb1\tout\tone origin\t2\t2\t-\n"));
 }

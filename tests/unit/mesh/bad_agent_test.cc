@@ -32,6 +32,12 @@ class BadAgentTest : public testing::Test {
     fellow.session().append_update(encoder.finish());
     fellow.exchange(kStart);
   }
+  static MeshCells agent_row(std::uint32_t number) {
+    AgentRow row;
+    row.learned = true;
+    row.number = number;
+    return encode_row(row);
+  }
   void be_home_to(const std::string& origin, std::uint32_t generation) {
     OriginRow home;
     home.home = true;
@@ -62,7 +68,7 @@ TEST_F(BadAgentTest, WhatItsOwnInstanceCountsIsTaken) {
 }
 
 TEST_F(BadAgentTest, AnotherAgentsRowIsRefused) {
-  row("agent-3", encode_row(AgentRow{true, 1, 0}));
+  row("agent-3", agent_row(1));
   expect_refused(Reason::kNotItsOrigin);
 }
 
@@ -106,7 +112,7 @@ TEST_F(BadAgentTest, NorAChangeWithSuchANumber) {
 
 TEST_F(BadAgentTest, RowsTakeNoMemory) {
   for (std::uint32_t number = 1; number < 50; ++number) {
-    row("agent-2", encode_row(AgentRow{true, number, 0}));
+    row("agent-2", agent_row(number));
     be_home_to("lb1", number);
   }
   EXPECT_TRUE(fellow.up());

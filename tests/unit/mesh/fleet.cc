@@ -44,6 +44,16 @@ std::uint64_t Agent::total(const std::string& key, TimePoint now) {
   return aggregate::Totals(*record->table).number(entry, *table.layout().find(DataType::kHttpReqCnt), 0, now);
 }
 
+bool Agent::count(const std::string& key, std::uint64_t times, TimePoint now) {
+  pipeline::TableRecord* record = registry.find("http");
+  if (record == nullptr) return false;
+  const std::uint64_t cells[] = {own[key] += times};
+  record->table->apply(store::make_plan(record->table->definition(), record->table->layout()),
+                       {hub.own_origin(), hub.next_version(*record), as_bytes(key), cells, {}, {}, {}}, now);
+  hub.wake();
+  return true;
+}
+
 std::string Agent::describe(const std::string& key) {
   std::string text = hub.setup().agent_name + ":";
   const pipeline::TableRecord* record = registry.find("http");
@@ -336,6 +346,7 @@ void Fleet::switch_over(std::size_t agent, Succession& succession) {
   // What the old process had to say to others it says no more.
   drop([&](const Connection& at) { return at.agent == agent || at.dialling_agent == agent; });
   const std::unique_ptr<Agent> before = std::exchange(slot.life, std::move(succession.next));
+  slot.life->own = before->own;
   const std::unique_ptr<Succession> over = std::move(slot.succession);
   slot.due = now_;
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -31,6 +32,8 @@ struct Agent {
   /// What it holds of what |origin| has counted of |key|.
   std::optional<std::uint32_t> contribution(const std::string& origin, const std::string& key);
   std::uint64_t total(const std::string& key, TimePoint now);
+  /// It counts |key| itself, so many times more. False while it knows no table.
+  bool count(const std::string& key, std::uint64_t times, TimePoint now);
   /// What it holds of |key|, and of which generation each origin is, in words.
   std::string describe(const std::string& key);
 
@@ -38,6 +41,7 @@ struct Agent {
   pipeline::Rules rules;
   pipeline::Registry registry;
   pipeline::Hub hub;
+  std::map<std::string, std::uint64_t> own;  ///< what it has counted itself
 };
 
 /// Agents a, b, c ... and instances lb1, lb2 ..., joined by connections in memory, on a clock that moves only

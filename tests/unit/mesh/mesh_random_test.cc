@@ -55,6 +55,10 @@ class Schedule {
         return fleet_.cut_origin(origin, agent, time);
       case 5:
         return fleet_.soft_restart(agent, Duration(random_.between(0, 500)));
+      case 6:
+        if (Agent* counting = fleet_.agent(agent))
+          counting->count(kKeys[random_.below(4)], random_.between(1, 9), fleet_.now());
+        return;
       default:
         for (std::uint32_t times = random_.between(1, 5); times != 0; --times) {
           if (Origin* process = fleet_.origin(random_.below(3)))

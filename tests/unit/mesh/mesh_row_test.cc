@@ -8,16 +8,27 @@ namespace stickmesh::pipeline {
 namespace {
 
 TEST(MeshRowTest, WhatAnAgentSaysOfItselfComesBack) {
-  const auto row = decode_agent_row(encode_row(AgentRow{true, 7, 5}));
+  AgentRow said;
+  said.learned = true;
+  said.number = 7;
+  said.echo = 5;
+  said.start = 0xfedcba98;
+  said.losses = 0xabcdef;
+  const auto row = decode_agent_row(encode_row(said));
   ASSERT_TRUE(row);
   EXPECT_TRUE(row->learned);
+  EXPECT_FALSE(row->goes_on);
   EXPECT_EQ(row->number, 7U);
   EXPECT_EQ(row->echo, 5U);
+  EXPECT_EQ(row->start, 0xfedcba98U);
+  EXPECT_EQ(row->losses, 0xabcdefU);
+  said.goes_on = true;
+  EXPECT_TRUE(decode_agent_row(encode_row(said))->goes_on);
   EXPECT_FALSE(decode_origin_row(encode_row(AgentRow{})));
 }
 
 TEST(MeshRowTest, WhatAnAgentSaysOfAnInstanceComesBack) {
-  const OriginRow said{true, false, true, 3, std::uint64_t{1} << 63U | 12345};
+  const OriginRow said{true, false, true, 3, std::uint64_t{1} << 63U | 12345, 0xabcdef};
   const auto row = decode_origin_row(encode_row(said));
   ASSERT_TRUE(row);
   EXPECT_EQ(*row, said);

@@ -20,6 +20,10 @@ class MeshTest : public testing::Test {
     const Origin::Mark& mark = fleet.origin(origin)->mark();
     return mark.until != 0 && fleet.now() - mark.came < Duration(2000);
   }
+  /// How many updates came from |other| in the session that is.
+  static std::uint64_t told(Fleet& fleet, std::size_t agent, std::string_view other) {
+    return fleet.agent(agent)->peer(other).link->session().traffic().updates_in;
+  }
   /// There is a total to speak of, and both first instances have a mark of it.
   static void reach_marks(Fleet& fleet) {
     fleet.origin(0)->count("somebody", 1);
@@ -121,14 +125,8 @@ TEST_F(MeshTest, WhatAnAgentCountedItselfLivesOnAfterItsDeath) {
   fleet.origin(0)->count("mallory", 20);
   agree(fleet);
   Agent& first = *fleet.agent(0);
-  pipeline::TableRecord& record = *first.registry.find("http");
   const std::string incarnation = first.registry.origins()[first.hub.own_origin()].name;
-  const std::uint64_t cells[] = {7};
-  store::Change change{
-      first.hub.own_origin(), first.hub.next_version(record), as_bytes("mallory"), cells, {}, {}, {}};
-  record.table->apply(store::make_plan(record.table->definition(), record.table->layout()), change,
-                      fleet.now());
-  first.hub.wake();
+  ASSERT_TRUE(first.count("mallory", 7, fleet.now()));
   EXPECT_TRUE(fleet.wait_for([&] { return fleet.agent(1)->total("mallory", fleet.now()) == 27U; }));
   fleet.kill_agent(0, seconds(2));
   agree(fleet);
@@ -230,6 +228,99 @@ TEST_F(MeshTest, OfTwoConnectionsBetweenTwoAgentsOneStays) {
   const std::uint64_t sessions = fleet.agent(0)->peer("b").sessions;
   fleet.advance(seconds(20));
   EXPECT_EQ(fleet.agent(0)->peer("b").sessions, sessions);
+}
+
+TEST_F(MeshTest, AfterACutOnlyWhatWasNotAcknowledgedIsTold) {
+  Fleet fleet(3, {{0}, {1}, {2}});
+  fleet.advance(seconds(3));
+  for (int key = 0; key < 500; ++key) {
+    for (std::size_t origin = 0; origin < 3; ++origin)
+      fleet.origin(origin)->count("key-" + std::to_string(key), 1);
+  }
+  agree(fleet);
+  fleet.origin(0)->count("sent and lost", 1);
+  fleet.cut_agents(0, 1, seconds(5));
+  fleet.cut_agents(0, 2, seconds(5));
+  fleet.origin(0)->count("alice", 1);
+  fleet.origin(1)->count("bob", 1);
+  fleet.advance(seconds(4));
+  agree(fleet);
+  EXPECT_LT(told(fleet, 0, "b"), 100U);
+  EXPECT_LT(told(fleet, 0, "c"), 100U);
+  EXPECT_LT(told(fleet, 1, "a"), 100U);
+  EXPECT_EQ(fleet.agent(2)->total("sent and lost", fleet.now()), 1U);
+}
+
+TEST_F(MeshTest, AfterASoftRestartTooWhicheverSideHadIt) {
+  Fleet fleet(3, {{0}, {1}, {2}});
+  fleet.advance(seconds(3));
+  for (int key = 0; key < 500; ++key) {
+    for (std::size_t origin = 0; origin < 3; ++origin)
+      fleet.origin(origin)->count("key-" + std::to_string(key), 1);
+  }
+  agree(fleet);
+  fleet.soft_restart(0, Duration(100));
+  const std::uint64_t pid = fleet.agent(0)->hub.setup().pid;
+  while (fleet.agent(0)->hub.setup().pid == pid) {
+    fleet.origin(0)->count("alice", 1);
+    fleet.origin(1)->count("alice", 1);
+    fleet.advance(Duration(1));
+  }
+  fleet.advance(seconds(3));
+  agree(fleet);
+  EXPECT_LT(told(fleet, 0, "b"), 100U);
+  EXPECT_LT(told(fleet, 1, "a"), 100U);
+  // And from there on.
+  fleet.origin(0)->count("bob", 1);
+  agree(fleet);
+  fleet.cut_agents(0, 1, seconds(2));
+  fleet.origin(0)->count("trudy", 1);
+  fleet.advance(seconds(3));
+  agree(fleet);
+  EXPECT_LT(told(fleet, 1, "a"), 100U);
+}
+
+TEST_F(MeshTest, OneThatHasNotTakenMuchBeforeASoftRestartIsToldAllOfIt) {
+  Fleet fleet(2, {{0}, {1}});
+  fleet.advance(seconds(3));
+  fleet.origin(0)->count("alice", 1);
+  agree(fleet);
+  fleet.cut_agents(0, 1, seconds(5));
+  fleet.advance(Duration(10));
+  for (int key = 0; key < 200; ++key) fleet.origin(0)->count("key-" + std::to_string(key), 1);
+  fleet.advance(seconds(1));
+  fleet.soft_restart(0, Duration(100));
+  fleet.advance(seconds(1));
+  fleet.origin(0)->count("alice", 1);
+  fleet.advance(seconds(5));
+  agree(fleet);
+  EXPECT_EQ(fleet.agent(1)->total("key-7", fleet.now()), 1U);
+}
+
+TEST_F(MeshTest, WhatOnlyADeadAgentHadToldIsTaughtByWhoeverHasIt) {
+  Fleet fleet(3, {{0}, {1}, {2}});
+  fleet.origin(0)->count("mallory", 1);
+  agree(fleet);
+  fleet.cut_agents(1, 2, seconds(3600));
+  fleet.advance(seconds(1));
+  ASSERT_TRUE(fleet.agent(2)->count("mallory", 7, fleet.now()));
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.agent(0)->total("mallory", fleet.now()) == 8; }));
+  EXPECT_EQ(fleet.agent(1)->total("mallory", fleet.now()), 1U);
+  fleet.kill_agent(2, seconds(3600));
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.agent(1)->total("mallory", fleet.now()) == 8; }));
+}
+
+TEST_F(MeshTest, AlsoWhenNobodyHeardItDie) {
+  Fleet fleet(3, {{0}, {1}, {2}});
+  fleet.origin(0)->count("mallory", 1);
+  agree(fleet);
+  fleet.cut_agents(1, 2, seconds(3600));
+  fleet.cut_agents(0, 1, seconds(20));
+  fleet.advance(seconds(1));
+  ASSERT_TRUE(fleet.agent(2)->count("mallory", 7, fleet.now()));
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.agent(0)->total("mallory", fleet.now()) == 8; }));
+  fleet.kill_agent(2, seconds(3600));
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.agent(1)->total("mallory", fleet.now()) == 8; }));
 }
 
 TEST_F(MeshTest, AnAgentWaitsForTheOthersAtMostTheLearnTimeout) {
