@@ -64,7 +64,7 @@ OriginRow MeshLink::row_of(const Peer* home, store::OriginId id) const {
   if (home == nullptr || home->link == nullptr) return row;
   row.home = true;
   row.synchronised = home->link->synchronised();
-  row.publishes = row.synchronised && home->link->publishing() == Hub::Publishing::kHere;
+  row.publishes = home->link->publishing() == Hub::Publishing::kHere;
   row.publications = home->publications % kPublicationsKept;
   row.generation = home->generation;
   row.process = home->process;

@@ -215,10 +215,8 @@ void PeerLink::run(TimePoint now) {
 }
 
 void PeerLink::choose_publisher(TimePoint now) {
-  publishing_ = hub_.publishing(*peer_, now);
-  const bool publishes = synchronised_ && publishing_ == Hub::Publishing::kHere;
-  if (publishes && !published_) ++peer_->publications;
-  published_ = publishes;
+  const Hub::Publishing before = std::exchange(publishing_, hub_.publishing(*peer_, now));
+  if (publishing_ == Hub::Publishing::kHere && before != publishing_) ++peer_->publications;
   if (publishing_ == Hub::Publishing::kElsewhere) return follow(now);
   if (publishing_ == Hub::Publishing::kHere && std::exchange(follows_, false)) take_over(now);
 }

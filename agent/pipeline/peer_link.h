@@ -152,8 +152,7 @@ class PeerLink final : public Session, private peers::Handler {
   RowTable status_;
   std::uint64_t arrived_ = 0;
 
-  Hub::Publishing publishing_ = Hub::Publishing::kHere;
-  bool published_ = false;
+  Hub::Publishing publishing_ = Hub::Publishing::kNowhere;
   bool follows_ = false;  ///< another agent has published since we last did
   /// While another agent publishes: how far its changes of replicated tables had come, every `kFollowStep`.
   std::deque<std::map<std::string, std::uint32_t, std::less<>>> followed_ids_;
