@@ -7,7 +7,8 @@
 namespace stickmesh::spoe {
 
 std::optional<Message> MessageReader::next() {
-  while (left_ > 0 && argument()) {
+  Argument skipped;
+  while (read(skipped)) {
   }
   if (!reader_.ok() || reader_.remaining() == 0) return std::nullopt;
   Message message;
@@ -19,25 +20,28 @@ std::optional<Message> MessageReader::next() {
 }
 
 std::optional<Argument> MessageReader::argument() {
-  if (left_ == 0) return std::nullopt;
-  --left_;
-  Argument argument;
-  argument.name = read_name(reader_);
-  argument.value = read_value(reader_);
-  if (!reader_.ok()) {
-    left_ = 0;
-    return std::nullopt;
-  }
+  std::optional<Argument> argument(std::in_place);
+  if (!read(*argument)) argument.reset();
   return argument;
+}
+
+bool MessageReader::read(Argument& argument) {
+  if (left_ == 0) return false;
+  --left_;
+  argument.name = read_name(reader_);
+  read_value(reader_, argument.value);
+  if (!reader_.ok()) left_ = 0;
+  return reader_.ok();
 }
 
 Result<void> check_notify(Bytes payload) {
   MessageReader reader(payload);
+  Argument argument;
   std::size_t messages = 0;
   while (const std::optional<Message> message = reader.next()) {
     ++messages;
     std::size_t arguments = 0;
-    while (reader.argument()) ++arguments;
+    while (reader.read(argument)) ++arguments;
     if (reader.ok()) continue;
     return refuse(reader.failure(), fmt::format("argument {} of {} of message {}, \"{}\"", arguments + 1,
                                                 message->arguments, messages, readable(message->name)));

@@ -41,6 +41,10 @@ class MessageReader {
   Reason failure() const { return reader_.failure(); }
 
  private:
+  friend Result<void> check_notify(Bytes payload);
+
+  bool read(Argument& argument);
+
   Reader reader_;
   std::size_t left_ = 0;
 };

@@ -21,9 +21,10 @@ std::byte* encode_sized(Bytes bytes, std::byte* out) {
 
 }  // namespace
 
-Value read_value(Reader& in) {
+void read_value(Reader& in, Value& value) {
   const std::uint8_t first = in.u8();
-  Value value;
+  value.number = 0;
+  value.bytes = {};
   value.type = static_cast<DataType>(first & kTypeMask);
   switch (value.type) {
     case DataType::kNull:
@@ -49,9 +50,8 @@ Value read_value(Reader& in) {
       break;
     default:
       in.fail(Reason::kBadMessage);
-      return {};
+      value.type = DataType::kNull;
   }
-  return value;
 }
 
 std::byte* encode_value(const Value& value, std::byte* out) {
