@@ -51,6 +51,10 @@ constexpr std::array<std::string_view, kReasonCount> kNames = {
     "not-its-origin",
     "bad-snapshot",
     "reload-failed",
+    "bad-frame",
+    "bad-message",
+    "frame-timeout",
+    "overload",
     "system",
 };
 

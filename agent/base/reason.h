@@ -15,8 +15,8 @@ enum class Reason : std::uint8_t {
   kMessageTooLong,      ///< a length above the receive limit
   kReservedClass,       ///< message class 255
   kPeerReportedError,   ///< the other side sent an error message
-  kBadHello,            ///< the handshake is not the peers protocol's
-  kBadVersion,          ///< a protocol version other than 2.0 and 2.1
+  kBadHello,            ///< the handshake is not the protocol's
+  kBadVersion,          ///< a protocol version that is not spoken here
   kWrongPeerName,       ///< the other side calls us by another name
   kUnknownPeer,         ///< no such peer is configured
   kOwnName,             ///< a peer that uses this agent's own name
@@ -53,6 +53,10 @@ enum class Reason : std::uint8_t {
   kNotItsOrigin,        ///< an agent that says what only another may say
   kBadSnapshot,         ///< a snapshot that is damaged, or not this agent's
   kReloadFailed,        ///< a soft restart after which the old process stays in charge
+  kBadFrame,            ///< SPOE: a frame that HAProxy could not have sent
+  kBadMessage,          ///< SPOE: messages or arguments that cannot be read
+  kFrameTimeout,        ///< SPOE: a frame that was begun and not finished in time
+  kOverload,            ///< SPOE: answered without a decision, because the deadline had passed
   kSystem,              ///< the operating system refused
   kCount,
 };

@@ -1,0 +1,176 @@
+"""SPOP 2.0 as bytes, and a scripted agent: what real HAProxy says to it is kept."""
+from __future__ import annotations
+
+import socket
+import threading
+from dataclasses import dataclass, field
+
+UNSET, HAPROXY_HELLO, HAPROXY_DISCONNECT, NOTIFY = 0, 1, 2, 3
+AGENT_HELLO, AGENT_DISCONNECT, ACK = 101, 102, 103
+FIN, ABORT = 1, 2
+SET_OK = b"\x01\x03\x02\x02ok\x11"  # set-var txn ok = true
+SET_NOT_OK = b"\x01\x03\x02\x02ok\x01"
+
+
+def varint(value: int) -> bytes:
+    if value < 240:
+        return bytes([value])
+    out = bytearray([value & 0xff | 0xf0])
+    value = (value - 240) >> 4
+    while value >= 128:
+        out.append(value & 0x7f | 0x80)
+        value = (value - 128) >> 7
+    out.append(value)
+    return bytes(out)
+
+
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """The number at |at|, and where it ends."""
+    value = data[at]
+    at += 1
+    if value < 240:
+        return value, at
+    shift = 4
+    while True:
+        byte = data[at]
+        value += byte << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+
+
+def string(text: bytes) -> bytes:
+    return varint(len(text)) + text
+
+
+def text_value(text: bytes) -> bytes:
+    return b"\x08" + string(text)
+
+
+def number_value(value: int) -> bytes:
+    return b"\x03" + varint(value)
+
+
+@dataclass
+class Frame:
+    kind: int
+    flags: int
+    stream: int
+    number: int
+    payload: bytes
+
+    def encode(self) -> bytes:
+        body = (bytes([self.kind]) + self.flags.to_bytes(4, "big") + varint(self.stream) + varint(self.number) +
+                self.payload)
+        return len(body).to_bytes(4, "big") + body
+
+
+def split(data: bytes) -> tuple[list[Frame], bytes]:
+    """The whole frames at the start of |data|, and the rest."""
+    frames = []
+    while len(data) >= 4 and len(data) >= 4 + (length := int.from_bytes(data[:4], "big")):
+        body, data = data[4:4 + length], data[4 + length:]
+        stream, at = read_varint(body, 5)
+        number, at = read_varint(body, at)
+        frames.append(Frame(body[0], int.from_bytes(body[1:5], "big"), stream, number, body[at:]))
+    return frames, data
+
+
+def agent_hello(size: int, capabilities: bytes) -> bytes:
+    payload = (string(b"version") + text_value(b"2.0") + string(b"max-frame-size") + number_value(size) +
+               string(b"capabilities") + text_value(capabilities))
+    return Frame(AGENT_HELLO, FIN, 0, 0, payload).encode()
+
+
+def agent_disconnect(status: int, message: bytes) -> bytes:
+    payload = string(b"status-code") + number_value(status) + string(b"message") + text_value(message)
+    return Frame(AGENT_DISCONNECT, FIN, 0, 0, payload).encode()
+
+
+@dataclass
+class Habits:
+    size: int = 16380
+    capabilities: bytes = b"pipelining,fragmentation"
+    abort_fragments: bool = False  # the first piece of an event is answered, with ABORT and ok=false
+    hold: int = 1  # so many events are waited for before any is answered
+
+
+@dataclass
+class Connection:
+    """What passed on one, in its order: ("up" from HAProxy or "down", bytes)."""
+    passed: list[tuple[str, bytes]] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    ended: bool = False
+
+    def stream(self, direction: str) -> bytes:
+        return b"".join(data for way, data in self.passed if way == direction)
+
+
+class Agent:
+    """Listens on the loopback and answers every event with ok=true."""
+
+    def __init__(self, habits: Habits | None = None) -> None:
+        self.habits = habits or Habits()
+        self.connections: list[Connection] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        # Wakes the thread that accepts, which closing alone does not.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def frames(self, kind: int) -> list[Frame]:
+        return [frame for connection in self.connections for frame in connection.frames if frame.kind == kind]
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                accepted, _ = self._listener.accept()
+            except OSError:
+                return
+            connection = Connection()
+            self.connections.append(connection)
+            threading.Thread(target=self._serve, args=(accepted, connection), daemon=True).start()
+
+    def _serve(self, accepted: socket.socket, connection: Connection) -> None:
+        rest, held = b"", []
+        with accepted:
+            while True:
+                try:
+                    data = accepted.recv(65536)
+                except OSError:
+                    data = b""
+                if not data:
+                    break
+                connection.passed.append(("up", data))
+                frames, rest = split(rest + data)
+                connection.frames += frames
+                for frame in frames:
+                    held.append(self._answer(frame))
+                    if frame.kind == NOTIFY and sum(bool(answer) for answer in held) < self.habits.hold:
+                        continue
+                    self._send(accepted, connection, b"".join(held))
+                    held.clear()
+        connection.ended = True
+
+    def _send(self, accepted: socket.socket, connection: Connection, data: bytes) -> None:
+        if data:
+            connection.passed.append(("down", data))
+            try:
+                accepted.sendall(data)
+            except OSError:
+                pass
+
+    def _answer(self, frame: Frame) -> bytes:
+        if frame.kind == HAPROXY_HELLO:
+            return agent_hello(self.habits.size, self.habits.capabilities)
+        if frame.kind == HAPROXY_DISCONNECT:
+            return agent_disconnect(0, b"normal")
+        if frame.kind not in (NOTIFY, UNSET) or frame.flags & ABORT:
+            return b""
+        if self.habits.abort_fragments and (frame.kind == UNSET or not frame.flags & FIN):
+            first = frame.kind == NOTIFY
+            return Frame(ACK, FIN | ABORT, frame.stream, frame.number, SET_NOT_OK).encode() if first else b""
+        return Frame(ACK, FIN, frame.stream, frame.number, SET_OK).encode() if frame.flags & FIN else b""
