@@ -42,6 +42,7 @@ constexpr std::array<std::string_view, kReasonCount> kNames = {
     "definition-mismatch",
     "table-full",
     "suspected-mixing",
+    "rules-mismatch",
     "server-mismatch",
     "no-memory",
     "connect-failed",

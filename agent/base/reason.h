@@ -44,6 +44,7 @@ enum class Reason : std::uint8_t {
   kDefinitionMismatch,  ///< two origins define one table differently
   kTableFull,           ///< an instance's table of totals has no room for all keys
   kSuspectedMixing,     ///< two origins have equal counters on many keys
+  kRulesMismatch,       ///< two agents treat tables by different rules
   kServerMismatch,      ///< two origins know servers by different ids or names
   kNoMemory,            ///< `max-memory` leaves no room
   kConnectFailed,       ///< the connection could not be made

@@ -32,6 +32,7 @@ MeshLink::~MeshLink() {
 
 void MeshLink::established(TimePoint now) {
   session_.set_max_tables(hub_.setup().max_tables * kMaxOrigins);
+  send_row(hub_.setup().agent_name, encode_row(RulesRow{hub_.registry().rules().digest()}));
   // Whether it is the same as before, and so what it is to be asked for, its first row says.
   send_agent_row(now, /*behind=*/false);
 }

@@ -66,6 +66,8 @@ class MeshLink {
   bool names(store::OriginId origin) const;
   /// Contributions that wait.
   std::uint64_t backlog() const { return sending_.backlog(); }
+  /// What does not fit between the two agents, in words; empty when all is well.
+  const std::string& problem() const { return problem_; }
   std::size_t tables_in() const { return inputs_.size(); }
   std::size_t tables_out() const { return sending_.tables(); }
   std::vector<TableProgress> progress() const;
@@ -87,6 +89,9 @@ class MeshLink {
   std::uint32_t losses() const;
   void take_row(const peers::Update& update, TimePoint now);
   void take_agent_row(const std::string& name, const AgentRow& row);
+  void take_rules_row(const std::string& name, const RulesRow& row, TimePoint now);
+  /// False, and the session is over, when the row is not of that agent itself.
+  bool its_own_row(const std::string& name);
   void compare_totals(store::OriginId origin, TimePoint now);
   bool has_published(store::OriginId origin, const OriginRow& row) const;
   void take_origin_row(const std::string& name, const OriginRow& row, TimePoint now);
@@ -110,6 +115,7 @@ class MeshLink {
   peers::PeerSession& session_;
   Peer& peer_;
 
+  std::string problem_;
   RelayedInputs inputs_;
   AgentRow agent_;
   std::vector<std::optional<OriginRow>> rows_;  ///< by origin

@@ -11,6 +11,7 @@ constexpr std::uint64_t kHome = 8;
 constexpr std::uint64_t kSynchronised = 16;
 constexpr std::uint64_t kPublishes = 32;
 constexpr std::uint64_t kGoesOn = 64;
+constexpr std::uint64_t kOfRules = 128;
 // Above the flags.
 constexpr unsigned kCountShift = 8;
 
@@ -40,6 +41,15 @@ MeshCells encode_row(const OriginRow& row) {
                               (row.publishes ? kPublishes : 0) |
                               std::uint64_t{row.publications % kPublicationsKept} << kCountShift;
   return {flags, row.generation, row.process & 0xffffffff, row.process >> 32U};
+}
+
+MeshCells encode_row(const RulesRow& row) {
+  return {kOfRules, row.digest & 0xffffffff, row.digest >> 32U, 0};
+}
+
+std::optional<RulesRow> decode_rules_row(std::span<const std::uint64_t> cells) {
+  if (cells.size() != MeshCells{}.size() || !has(cells[0], kOfRules)) return std::nullopt;
+  return RulesRow{cells[2] << 32U | cells[1]};
 }
 
 std::optional<AgentRow> decode_agent_row(std::span<const std::uint64_t> cells) {

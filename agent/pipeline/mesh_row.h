@@ -46,14 +46,21 @@ struct OriginRow {
 
 inline constexpr std::uint32_t kPublicationsKept = 1U << 24U;
 
+/// By which rules an agent treats tables: `Rules::digest`.
+struct RulesRow {
+  std::uint64_t digest = 0;
+};
+
 /// Rows have four numbers, of type gpt(4).
 using MeshCells = std::array<std::uint64_t, 4>;
 
 TableDefinition mesh_definition();
 MeshCells encode_row(const AgentRow& row);
 MeshCells encode_row(const OriginRow& row);
-/// Nothing when |cells| are a row of the other kind, or none.
+MeshCells encode_row(const RulesRow& row);
+/// Nothing when |cells| are a row of another kind, or none.
 std::optional<AgentRow> decode_agent_row(std::span<const std::uint64_t> cells);
 std::optional<OriginRow> decode_origin_row(std::span<const std::uint64_t> cells);
+std::optional<RulesRow> decode_rules_row(std::span<const std::uint64_t> cells);
 
 }  // namespace stickmesh::pipeline

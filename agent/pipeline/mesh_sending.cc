@@ -106,13 +106,27 @@ void MeshLink::take_row(const peers::Update& update, TimePoint now) {
     take_agent_row(name, *agent);
   } else if (const auto origin = decode_origin_row(update.cells)) {
     take_origin_row(name, *origin, now);
+  } else if (const auto rules = decode_rules_row(update.cells)) {
+    take_rules_row(name, *rules, now);
   }
 }
 
+bool MeshLink::its_own_row(const std::string& name) {
+  if (name == peer_.setup.name) return true;
+  refuse_it(Reason::kNotItsOrigin, fmt::format("writes the row of '{}' in {}", name, kMeshTable));
+  return false;
+}
+
+void MeshLink::take_rules_row(const std::string& name, const RulesRow& row, TimePoint now) {
+  if (!its_own_row(name)) return;
+  problem_.clear();
+  if (row.digest == hub_.registry().rules().digest()) return;
+  problem_ = "its [[aggregate]] and [[replicate]] rules and names of own tables are not those of this agent";
+  complain({Reason::kRulesMismatch, problem_ + ": make them alike in the config of all agents"}, now);
+}
+
 void MeshLink::take_agent_row(const std::string& name, const AgentRow& row) {
-  if (name != peer_.setup.name) {
-    return refuse_it(Reason::kNotItsOrigin, fmt::format("writes the row of '{}' in {}", name, kMeshTable));
-  }
+  if (!its_own_row(name)) return;
   agent_ = row;
   const auto returned = std::find_if(numbers_.begin(), numbers_.end(),
                                      [&](const auto& number) { return number.first == row.echo; });

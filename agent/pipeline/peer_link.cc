@@ -65,6 +65,7 @@ std::string PeerLink::problems() const {
     add(subscription.shortage);
   }
   add(status_.problem());
+  if (mesh_) add(mesh_->problem());
   return all;
 }
 

@@ -1,5 +1,9 @@
 #include "agent/pipeline/rules.h"
 
+#define XXH_INLINE_ALL
+#include <fmt/format.h>
+#include <xxhash.h>
+
 #include <algorithm>
 
 namespace stickmesh::pipeline {
@@ -16,6 +20,20 @@ std::optional<std::string_view> Pattern::match(std::string_view name) const {
 std::string Pattern::fill(std::string_view run) const {
   if (star_ == std::string::npos) return text_;
   return text_.substr(0, star_).append(run).append(text_, star_ + 1);
+}
+
+std::uint64_t Rules::digest() const {
+  // No name has a line feed or a tab.
+  std::string text = own_.status + '\n' + own_.limits + '\n';
+  for (const Pattern& tables : replicated_) text += tables.text() + '\n';
+  for (const AggregateRule& rule : aggregates_) {
+    text += rule.from.text() + '\t' + rule.to.text() + '\t';
+    for (const Merge merge : rule.merges) text += static_cast<char>('0' + static_cast<int>(merge));
+    for (const auto& [source, published] : rule.copies)
+      text += fmt::format("\t{} {}", static_cast<int>(source), static_cast<int>(published));
+    text += '\n';
+  }
+  return XXH3_64bits(text.data(), text.size());
 }
 
 Treatment Rules::treat(std::string_view name) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -63,6 +64,8 @@ class Rules {
 
   /// |name| without the leading slash of the wire.
   Treatment treat(std::string_view name) const;
+  /// The same for rules that treat every table alike, and with near certainty for no others.
+  std::uint64_t digest() const;
   bool is_status(std::string_view name) const { return !own_.status.empty() && name == own_.status; }
 
  private:

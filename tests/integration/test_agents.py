@@ -150,14 +150,35 @@ class AgentsTest(MeshTest):
             link.restore()
         self.wait_total("joe", "http_req_cnt", 10, timeout=30)
         self.wait_mark("lb1", 2)
-        self.assert_went_on(agents)
+        self.wait_went_on(agents)
 
-    def assert_went_on(self, agents: list[Agent]) -> None:
-        """What the other had acknowledged was not told again."""
+    def test_a_soft_restart_interrupts_nothing_between_agents(self) -> None:
+        agents = self.one_each()
+        self.send("lb1", "joe", 3)
+        self.wait_total("joe", "http_req_cnt", 3)
+        agents[0].reload()
+        self.wait_went_on(agents)
+        self.send("lb2", "joe", 4)
+        self.wait_total("joe", "http_req_cnt", 7)
+
+    def wait_went_on(self, agents: list[Agent]) -> None:
+        """What either had acknowledged in an earlier session is not told again in this one."""
+        rest = "what was not acknowledged before"
         for daemon, other in zip(agents, reversed(NAMES)):
-            said, _ = daemon.peer(other)
-            self.assertEqual(said["Learns"], "what was not acknowledged before", daemon.config.name)
-            self.assertEqual(said["Teaches"], "what was not acknowledged before", daemon.config.name)
+            wait.until(lambda: daemon.peer(other)[0], lambda said: (said.get("Learns"), said.get("Teaches")) == (rest, rest),
+                       timeout=30, what=f"{daemon.config.name} goes on with {other}")
+
+    def test_agents_with_other_rules_are_told(self) -> None:
+        agents = self.start_agents("lb1")
+        for daemon in agents:
+            self.assertEqual(daemon.errors().get("rules-mismatch", 0), 0)
+        agents[1].config.extra = '\n[[replicate]]\ntables = "sessions"\n'
+        agents[1].write_config()
+        agents[1].reload()
+        for daemon, other in zip(agents, reversed(NAMES)):
+            wait.until(lambda: daemon.peers()[other]["note"], lambda note: "[[replicate]] rules" in note, timeout=20,
+                       what=f"{daemon.config.name} says that the rules differ")
+            self.assertGreater(daemon.errors()["rules-mismatch"], 0)
 
     def test_a_reload_at_two_homes_is_one_process(self) -> None:
         agents = self.both_at_both()

@@ -72,6 +72,22 @@ TEST_F(BadAgentTest, AnotherAgentsRowIsRefused) {
   expect_refused(Reason::kNotItsOrigin);
 }
 
+TEST_F(BadAgentTest, OtherRulesAreNamed) {
+  row("agent-2", encode_row(RulesRow{agent.registry.rules().digest()}));
+  EXPECT_EQ(agent.errors.count(Reason::kRulesMismatch), 0U);
+  row("agent-2", encode_row(RulesRow{1}));
+  EXPECT_TRUE(fellow.up());
+  EXPECT_EQ(agent.errors.count(Reason::kRulesMismatch), 1U);
+  EXPECT_NE(agent.peer("agent-2").link->problems(), "");
+  row("agent-2", encode_row(RulesRow{agent.registry.rules().digest()}));
+  EXPECT_EQ(agent.peer("agent-2").link->problems(), "");
+}
+
+TEST_F(BadAgentTest, AnotherAgentsRulesAreRefused) {
+  row("agent-3", encode_row(RulesRow{1}));
+  expect_refused(Reason::kNotItsOrigin);
+}
+
 TEST_F(BadAgentTest, AnOriginToWhichItIsNotHomeIsRefused) {
   tell("lb1", 3, 7);
   expect_refused(Reason::kNotItsOrigin);

@@ -35,6 +35,14 @@ TEST(MeshRowTest, WhatAnAgentSaysOfAnInstanceComesBack) {
   EXPECT_FALSE(decode_agent_row(encode_row(said)));
 }
 
+TEST(MeshRowTest, RulesComeBack) {
+  const auto row = decode_rules_row(encode_row(RulesRow{0xfedcba9876543210}));
+  ASSERT_TRUE(row);
+  EXPECT_EQ(row->digest, 0xfedcba9876543210U);
+  EXPECT_FALSE(decode_agent_row(encode_row(RulesRow{1})));
+  EXPECT_FALSE(decode_origin_row(encode_row(RulesRow{1})));
+}
+
 TEST(MeshRowTest, OtherNumbersAreNoRow) {
   const std::uint64_t few[] = {1, 2};
   EXPECT_FALSE(decode_agent_row(few));

@@ -31,6 +31,25 @@ TEST(RulesTest, WhatSomeRuleCanProduceIsNeverAnInput) {
   EXPECT_EQ(rules.treat("limits").kind, Kind::kOutput);
 }
 
+TEST(RulesTest, TheDigestTellsRulesApart) {
+  const auto digest = [](std::vector<AggregateRule> aggregates, Rules::OwnTables own = {},
+                         std::vector<Pattern> replicated = {}) {
+    return Rules(std::move(aggregates), std::move(own), std::move(replicated)).digest();
+  };
+  const AggregateRule all{Pattern("*"), Pattern("*.total")};
+  const AggregateRule http{Pattern("http"), Pattern("http.sum")};
+  EXPECT_EQ(digest({http, all}), digest({http, all}));
+  EXPECT_NE(digest({http, all}), digest({all, http}));
+  EXPECT_NE(digest({all}), digest({all}, {"stickmesh", ""}));
+  EXPECT_NE(digest({all}), digest({all}, {}, {Pattern("sessions")}));
+  AggregateRule largest = all;
+  largest.merges[static_cast<std::size_t>(DataType::kGpt0)] = Merge::kMax;
+  EXPECT_NE(digest({all}), digest({largest}));
+  AggregateRule copied = all;
+  copied.copies = {{DataType::kConnCur, DataType::kGpc0}};
+  EXPECT_NE(digest({all}), digest({copied}));
+}
+
 TEST(RulesTest, ATableWithoutARuleIsKept) {
   const Rules rules({{Pattern("http"), Pattern("http.total")}}, {});
   EXPECT_EQ(rules.treat("sessions").kind, Kind::kKeep);
