@@ -115,9 +115,8 @@ class Hub {
   void publish_to_relays();
   /// How far the other agent |peer| has taken what it was told; nothing when it is to be told everything.
   static std::optional<Fellowship::Taken> taken_by(const Peer& peer);
-  /// The other agent of that name was known so by the process before this one. Null when it is not
-  /// configured.
-  Peer* recall_agent(std::string_view name, const Fellowship& fellowship);
+  /// The other agent of that name; null when it is not configured.
+  Peer* agent(std::string_view name);
   /// The peer of that name, known before a restart and last heard of at |last_seen|, as if only its session
   /// had ended. Null when it is expected no more.
   Peer* recall(std::string_view name, TimePoint last_seen, TimePoint now);

@@ -98,11 +98,9 @@ std::optional<Fellowship::Taken> Hub::taken_by(const Peer& peer) {
   return mesh != nullptr ? mesh->taken() : peer.fellowship.taken;
 }
 
-Peer* Hub::recall_agent(std::string_view name, const Fellowship& fellowship) {
+Peer* Hub::agent(std::string_view name) {
   Peer* peer = find(name);
-  if (peer == nullptr || peer->setup.kind != PeerKind::kAgent) return nullptr;
-  peer->fellowship = fellowship;
-  return peer;
+  return peer != nullptr && peer->setup.kind == PeerKind::kAgent ? peer : nullptr;
 }
 
 void Hub::set_present(store::OriginId origin, bool present) {

@@ -116,12 +116,17 @@ void Restoration::contribution(const Contribution& contribution) {
 
 void Restoration::fellow(const FellowRecord& fellow) {
   if (!goes_on_) return;
-  pipeline::Fellowship fellowship;
+  pipeline::Peer* peer = hub_.agent(fellow.name);
+  if (peer == nullptr) return;
+  pipeline::Fellowship& fellowship = peer->fellowship;
+  fellowship.taught.reset();
   // What our tables drop from here on is seen in `finish`.
-  if (fellow.start != 0) fellowship.taught = {fellow.start, fellow.had_losses, 0};
+  if (fellow.start != 0)
+    fellowship.taught.emplace(pipeline::Fellowship::Taught{fellow.start, fellow.had_losses, 0});
+  fellowship.taken.reset();
   if (fellow.told) fellowship.taken.emplace();
   fellowship.losses = fellow.losses;
-  if (pipeline::Peer* peer = hub_.recall_agent(fellow.name, fellowship)) fellows_.push_back(peer);
+  fellows_.push_back(peer);
 }
 
 void Restoration::taken(std::string_view fellow, std::uint64_t sequence) {

@@ -165,7 +165,8 @@ class AgentsTest(MeshTest):
         """What either had acknowledged in an earlier session is not told again in this one."""
         rest = "what was not acknowledged before"
         for daemon, other in zip(agents, reversed(NAMES)):
-            wait.until(lambda: daemon.peer(other)[0], lambda said: (said.get("Learns"), said.get("Teaches")) == (rest, rest),
+            wait.until(lambda: daemon.peer(other)[0],
+                       lambda said: (said.get("Learns"), said.get("Teaches")) == (rest, rest),
                        timeout=30, what=f"{daemon.config.name} goes on with {other}")
 
     def test_agents_with_other_rules_are_told(self) -> None:
