@@ -58,6 +58,8 @@ std::string_view publisher_words(const Peer& peer) {
       return "this agent";
     case Hub::Publishing::kElsewhere:
       return "another agent";
+    case Hub::Publishing::kReplicasOnly:
+      return "nobody (replicated tables: this agent)";
     case Hub::Publishing::kNowhere:
       break;
   }

@@ -115,6 +115,7 @@ class Hub {
   void publish_to_relays();
   /// How far the other agent |peer| has taken what it was told; nothing when it is to be told everything.
   static std::optional<Fellowship::Taken> taken_by(const Peer& peer);
+  static std::uint32_t taker(const Peer& peer);
   /// The other agent of that name; null when it is not configured.
   Peer* agent(std::string_view name);
   /// The peer of that name, known before a restart and last heard of at |last_seen|, as if only its session
@@ -134,7 +135,16 @@ class Hub {
   /// Another agent is home to that origin, and well; |synchronised|: and has all that it has.
   bool held_elsewhere(store::OriginId origin, TimePoint now, bool synchronised = false) const;
   /// Who sends |peer| its totals and marks (DESIGN, "Sessions with instances").
-  enum class Publishing : std::uint8_t { kHere, kElsewhere, kNowhere };
+  enum class Publishing : std::uint8_t {
+    kHere,
+    kElsewhere,
+    kNowhere,
+    kReplicasOnly,  ///< this agent cannot know the sums, and is the only one that can tell it what is
+                    ///< replicated
+  };
+  static bool sends(Publishing publishing) {
+    return publishing == Publishing::kHere || publishing == Publishing::kReplicasOnly;
+  }
   Publishing publishing(const Peer& peer, TimePoint now) const;
 
   /// How many origins are expected, and how many of them are present and synchronised.

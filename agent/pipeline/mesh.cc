@@ -98,6 +98,11 @@ std::optional<Fellowship::Taken> Hub::taken_by(const Peer& peer) {
   return mesh != nullptr ? mesh->taken() : peer.fellowship.taken;
 }
 
+std::uint32_t Hub::taker(const Peer& peer) {
+  const MeshLink* mesh = peer.link != nullptr ? peer.link->mesh() : nullptr;
+  return mesh != nullptr ? mesh->taker() : peer.fellowship.taker;
+}
+
 Peer* Hub::agent(std::string_view name) {
   Peer* peer = find(name);
   return peer != nullptr && peer->setup.kind == PeerKind::kAgent ? peer : nullptr;
@@ -214,7 +219,10 @@ Hub::Publishing Hub::publishing(const Peer& peer, TimePoint now) const {
         row != nullptr && row->home && row->synchronised && link->learned() && link->fresh(now, kPublishes);
     if (publishes && link->peer().setup.name < setup_.agent_name) return Publishing::kElsewhere;
   }
-  return learned_ && !isolated_ ? Publishing::kHere : Publishing::kNowhere;
+  if (!learned_) return Publishing::kNowhere;
+  if (!isolated_) return Publishing::kHere;
+  return held_elsewhere(peer.origin, now, /*synchronised=*/true) ? Publishing::kNowhere
+                                                                 : Publishing::kReplicasOnly;
 }
 
 }  // namespace stickmesh::pipeline

@@ -78,6 +78,11 @@ std::optional<Fellowship::Taken> MeshLink::taken() const {
 
 void MeshLink::interrupted() {
   peer_.fellowship.taken = taken();
+  peer_.fellowship.taker = taker();
+}
+
+std::uint32_t MeshLink::taker() const {
+  return sending_.taken() ? agent_.start : peer_.fellowship.taker;
 }
 
 void MeshLink::complain(const Error& error, TimePoint now) {

@@ -37,6 +37,7 @@ class MeshLink {
   void interrupted();
   /// As `Fellowship` has it, at this moment.
   std::optional<Fellowship::Taken> taken() const;
+  std::uint32_t taker() const;
   /// The session is over; to be called once, last.
   void ended(TimePoint now);
 

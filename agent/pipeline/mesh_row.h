@@ -35,7 +35,7 @@ inline constexpr std::uint32_t kLossesKept = 1U << 24U;
 struct OriginRow {
   bool home = false;          ///< it has a session with it
   bool synchronised = false;  ///< and the instance has told it all that it has
-  bool publishes = false;     ///< it sends the instance its totals
+  bool publishes = false;     ///< it sends the instance its totals, or what is replicated
   std::uint32_t generation = 0;
   std::uint64_t process = 0;  ///< as `store::Origin::process`
   /// As `Peer::publications`, modulo `kPublicationsKept`.

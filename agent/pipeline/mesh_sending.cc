@@ -43,7 +43,7 @@ void MeshLink::run(TimePoint now) {
 void MeshLink::begin_lesson() {
   in_lesson_ = began_ = true;
   const auto& taken = peer_.fellowship.taken;
-  teaches_rest_ = agent_.goes_on && taken;
+  teaches_rest_ = agent_.goes_on && taken && peer_.fellowship.taker == agent_.start;
   sending_.begin_lesson(teaches_rest_ ? &*taken : nullptr);
 }
 
@@ -64,7 +64,7 @@ OriginRow MeshLink::row_of(const Peer* home, store::OriginId id) const {
   if (home == nullptr || home->link == nullptr) return row;
   row.home = true;
   row.synchronised = home->link->synchronised();
-  row.publishes = home->link->publishing() == Hub::Publishing::kHere;
+  row.publishes = Hub::sends(home->link->publishing());
   row.publications = home->publications % kPublicationsKept;
   row.generation = home->generation;
   row.process = home->process;

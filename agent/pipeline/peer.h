@@ -50,6 +50,7 @@ struct Fellowship {
   /// table that is missing begins at 0. Nothing: it was never told everything.
   using Taken = std::map<std::string, std::uint64_t, std::less<>>;
   std::optional<Taken> taken;
+  std::uint32_t taker = 0;   ///< the `AgentRow::start` of the process that has
   std::uint32_t losses = 0;  ///< how many sessions with it have ended
   /// By instance, as `OriginRow` had it when the other did not publish to it.
   std::map<store::OriginId, std::uint32_t> publications;

@@ -209,7 +209,8 @@ void PeerLink::run(TimePoint now) {
   if (audit_due() && now >= next_audit_) ask(now, /*audit=*/true);
   if (walk_ != Walk::kNone && !write_inputs(now)) return;
   const bool replicates = synchronised_ || giving_lesson_;
-  const bool done = publishing_ != Hub::Publishing::kHere || subscriptions_.send(kHighWater, replicates, now);
+  const bool totals = publishing_ == Hub::Publishing::kHere;
+  const bool done = !Hub::sends(publishing_) || subscriptions_.send(kHighWater, {totals, replicates}, now);
   send_marks(now);
   const bool given = publishing_ != Hub::Publishing::kHere || subscriptions_.lesson_given();
   if (done && giving_lesson_ && given) end_lesson(now);
@@ -217,9 +218,9 @@ void PeerLink::run(TimePoint now) {
 
 void PeerLink::choose_publisher(TimePoint now) {
   const Hub::Publishing before = std::exchange(publishing_, hub_.publishing(*peer_, now));
-  if (publishing_ == Hub::Publishing::kHere && before != publishing_) ++peer_->publications;
+  if (Hub::sends(publishing_) && !Hub::sends(before)) ++peer_->publications;
   if (publishing_ == Hub::Publishing::kElsewhere) return follow(now);
-  if (publishing_ == Hub::Publishing::kHere && std::exchange(follows_, false)) take_over(now);
+  if (Hub::sends(publishing_) && std::exchange(follows_, false)) take_over(now);
 }
 
 void PeerLink::follow(TimePoint now) {
@@ -233,7 +234,7 @@ void PeerLink::follow(TimePoint now) {
 }
 
 void PeerLink::compare_totals(TimePoint now) {
-  if (publishing_ != Hub::Publishing::kHere) follows_ = true;
+  if (!Hub::sends(publishing_)) follows_ = true;
   if (follows_) return;
   subscriptions_.compare_all();
   compare_later(now, kAskAgain);

@@ -166,10 +166,10 @@ bool Subscriptions::lesson_given() const {
   });
 }
 
-bool Subscriptions::send(std::size_t backlog, bool replicated, TimePoint now) {
+bool Subscriptions::send(std::size_t backlog, Kinds kinds, TimePoint now) {
   if (outputs_number_ != registry_.outputs_number()) subscribe();
   for (Subscription& subscription : subscriptions_) {
-    if (subscription.record->output->replicated() && !replicated) continue;
+    if (!(subscription.record->output->replicated() ? kinds.replicated : kinds.totals)) continue;
     const bool done = send(subscription, backlog, now);
     subscription.sent = std::max(subscription.sent, subscription.cursor);
     if (!done) return false;

@@ -87,9 +87,12 @@ class Subscriptions {
   /// Whether all that the lesson had to tell has been sent.
   bool lesson_given() const;
 
-  /// Sends until |backlog| bytes are pending. True when nothing is left. Replicated tables wait until
-  /// |replicated|: what the instance has changed meanwhile must be known first.
-  bool send(std::size_t backlog, bool replicated, TimePoint now);
+  struct Kinds {
+    bool totals = false;
+    bool replicated = false;  ///< not before it is known what the instance has changed meanwhile
+  };
+  /// Sends of these kinds until |backlog| bytes are pending. True when nothing is left.
+  bool send(std::size_t backlog, Kinds kinds, TimePoint now);
   /// Whether the state of |entry| that was last published may still be on its way to the instance.
   bool in_flight(const TableRecord& record, store::EntryId entry) const;
   /// Whether what the instance says of an entry is something else than we hold, though it has acknowledged

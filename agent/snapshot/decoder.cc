@@ -167,7 +167,7 @@ class Decoder {
     fellow.losses = number32(objects_.get(map, "losses"), "losses");
     fellow.start = number32(objects_.get(map, "start"), "start");
     fellow.had_losses = number32(objects_.get(map, "had"), "losses that it had");
-    fellow.told = objects_.flag(objects_.get(map, "told"), "told");
+    fellow.taker = number32(objects_.get(map, "taker"), "taker");
     if (fault().empty()) receiver_.fellow(fellow);
   }
 

@@ -157,7 +157,7 @@ void Encoder::write_fellow(const pipeline::Peer& peer) {
   Pack pack(out_);
   pack.object(Kind::kFellow, 1).map(5).text("name").text(peer.setup.name);
   pack.text("losses").number(peer.fellowship.losses).text("start").number(stands ? taught.start : 0);
-  pack.text("had").number(taught.losses).text("told").flag(told);
+  pack.text("had").number(taught.losses).text("taker").number(told ? pipeline::Hub::taker(peer) : 0);
 }
 
 bool Encoder::nearly_all(const pipeline::Fellowship::Taken& taken) const {

@@ -35,10 +35,9 @@
 ///
 /// and between the processes of a soft restart, so that sessions with other agents go on:
 ///
-/// kFellow       [5, {"name", "losses", "start", "had": losses, "told"}]: another agent; "start" and "had"
-/// are
+/// kFellow       [5, {"name", "losses", "start", "had": losses, "taker"}]: another agent; "start", "had" are
 ///               of what it was when it had taught everything, "start" 0: it never had
-/// kTaken        [6, {"name", "number"}]: up to where one that was "told" has taken the table's feed
+/// kTaken        [6, {"name", "number"}]: up to where one with a "taker" has taken the table's feed
 /// kPlace        [7, key, origin, number]: what the feed has after the first of these
 /// kFeed         [8, number]: its last, after them
 ///
@@ -113,7 +112,7 @@ struct FellowRecord {
   std::uint32_t losses = 0;
   std::uint32_t start = 0;
   std::uint32_t had_losses = 0;
-  bool told = false;
+  std::uint32_t taker = 0;  ///< as `pipeline::Fellowship::taker`; 0: it has to be told everything
 };
 
 struct FeedPlace {

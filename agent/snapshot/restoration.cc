@@ -124,7 +124,8 @@ void Restoration::fellow(const FellowRecord& fellow) {
   if (fellow.start != 0)
     fellowship.taught.emplace(pipeline::Fellowship::Taught{fellow.start, fellow.had_losses, 0});
   fellowship.taken.reset();
-  if (fellow.told) fellowship.taken.emplace();
+  if (fellow.taker != 0) fellowship.taken.emplace();
+  fellowship.taker = fellow.taker;
   fellowship.losses = fellow.losses;
   fellows_.push_back(peer);
 }

@@ -23,10 +23,11 @@ class Sizes:
     entries: int = 1_000_000
     hot_keys: int = 1000
     latency_updates: int = 1000
+    burst: int = 100_000
     settle_ms: int = 300
 
 
-SMOKE = Sizes(entries=3000, hot_keys=100, latency_updates=40, settle_ms=50)
+SMOKE = Sizes(entries=3000, hot_keys=100, latency_updates=40, burst=500, settle_ms=50)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,8 @@ ROWS = [
     Row("agent_p99", "the agent's part of it, p99", "ms", speed=False),
     Row("agent0_p50", "... publish-interval 0, p50", "ms", speed=False),
     Row("agent0_p99", "... publish-interval 0, p99", "ms", speed=False),
+    Row("burst_p50", "100k changes at once, to a peer; ours: over 2 agents, p50", "ms", speed=False),
+    Row("burst_p99", "... p99", "ms", speed=False),
     Row("memory_one", "memory per entry, one origin", "bytes", "0.75x", "0.5x", speed=False),
     Row("memory_two", "memory per entry and origin, two origins", "bytes", "0.75x", "0.5x", beside="memory_one",
         speed=False),
@@ -178,6 +181,22 @@ def _delay(server: Server, sizes: Sizes, prefix: str, at_haproxy: bool) -> Figur
     return {f"{prefix}_p50": report["p50_ms"], f"{prefix}_p99": report["p99_ms"]}
 
 
+def _burst(server: Server, sizes: Sizes) -> Figures:
+    """Changes at a HAProxy as fast as its runtime socket takes them, each of another key, until peer `b` has it: of that
+    HAProxy, or of the agent that hears of them from the agent that HAProxy has a session with."""
+    assert server.instance is not None
+    mode = ["latency", "--burst", "--updates", str(sizes.burst), "--runtime", str(server.instance.socket_path),
+            "--runtime-table", "mesh/http"]
+    if server.kind == HAPROXY:
+        report = server.load([*mode, "--count", "/http"], names="b")
+    else:
+        assert server.fellow is not None
+        report = server.fellow.load([*mode, "--count", "/http.total"], names="b", tables="/http,/http.total")
+    if report["arrived"] < report["updates"]:
+        raise servers.Failed(f"{report['updates'] - report['arrived']} of {report['updates']} changes never arrived")
+    return {"burst_p50": report["p50_ms"], "burst_p99": report["p99_ms"]}
+
+
 @dataclasses.dataclass(frozen=True)
 class Step:
     """Something to measure, with a server of its own. |options| are those of `servers.start`."""
@@ -215,4 +234,6 @@ STEPS = [
     Step("delay", HAPROXY, functools.partial(_delay, prefix="delay", at_haproxy=True)),
     *_delay_steps("20ms", ""),
     *_delay_steps("0ms", "0"),
+    Step("burst", HAPROXY, _burst),
+    Step("burst", STICKMESH, _burst, {"with_agent": True, "with_haproxy": True}),
 ]

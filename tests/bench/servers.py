@@ -54,6 +54,7 @@ class Server:
     port: int
     instance: HAProxy | None = None
     daemon: Agent | None = None
+    fellow: Server | None = None  # another agent
 
     def load(self, mode: list[str], *, names: str = "a", tables: str = "/http", settle_ms: int = 300) -> dict[str, Any]:
         """Runs peers_load against it, and returns its report."""
@@ -98,8 +99,8 @@ def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bo
         daemon = Agent(directory, config)
         if with_agent:
             other = Agent(directory / "other", AgentConfig(
-                peers=[PeerConfig(config.name, daemon.port, kind="agent")], aggregates=config.aggregates, name="agent-2",
-                level="notice", agent_section=config.agent_section))
+                peers=[*config.peers, PeerConfig(config.name, daemon.port, kind="agent")], aggregates=config.aggregates,
+                name="agent-2", level="notice", agent_section=config.agent_section, peers_section=config.peers_section))
             config.peers.append(PeerConfig(other.config.name, other.port, kind="agent"))
             other.start()
             stack.callback(other.stop)
@@ -110,6 +111,9 @@ def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bo
                        what="the session of the two agents")
         assert daemon.process is not None
         server = Server(STICKMESH, daemon.process, config.name, daemon.port, daemon=daemon)
+        if with_agent:
+            assert other.process is not None
+            server.fellow = Server(STICKMESH, other.process, other.config.name, other.port, daemon=other)
         if with_haproxy:
             section = _peers_section(free_port(), {config.name: daemon.port}, ["http", "http.total"])
             server.instance = HAProxy(directory, "lb1", section)

@@ -91,6 +91,18 @@ class Relay:
     def thaw(self) -> None:
         self._frozen = {UP: False, DOWN: False}
 
+    def hold(self, *directions: str) -> None:
+        """Freezes the connections that there are; new ones pass, and overtake them."""
+        with self._lock:
+            for pair in self._pairs:
+                pair.held.update(directions or (UP, DOWN))
+
+    def release(self) -> None:
+        """What was held passes, late."""
+        with self._lock:
+            for pair in self._pairs:
+                pair.held.clear()
+
     def throttle(self, bytes_per_second: float | None) -> None:
         self._rate = bytes_per_second
 
@@ -142,6 +154,7 @@ class _Pair:
         self._over = False
         self._reset = False
         self._left = 2
+        self.held: set[str] = set()
         self._lock = threading.Lock()
         self._files = {}
         if record is not None:
@@ -159,7 +172,7 @@ class _Pair:
     def _run(self, direction: str, source: socket.socket, sink: socket.socket) -> None:
         try:
             while not self._over:
-                if self._relay._frozen[direction]:
+                if self._relay._frozen[direction] or direction in self.held:
                     time.sleep(_TICK)
                 elif select.select([source], [], [], _TICK)[0] and not self._forward(direction, source, sink):
                     break

@@ -15,6 +15,8 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr Duration kLastWait{3000};
+// So much fits into the socket, and its answers are read before the next.
+constexpr std::uint32_t kAtOnce = 100;
 
 struct Sent {
   std::uint32_t sequence;
@@ -28,7 +30,7 @@ class Latency final : public Run {
         options_(std::move(options)),
         next_(loop(), [this] { step(); }),
         maker_(this->target().tables.front(), 1),
-        waiting_(options_.keys) {}
+        waiting_(options_.burst ? options_.updates : options_.keys) {}
 
  private:
   void prepare() override {
@@ -51,7 +53,19 @@ class Latency final : public Run {
 
   void step() {
     if (sequence_ == options_.updates) return done();
-    const std::uint32_t index = static_cast<std::uint32_t>(random_()) % options_.keys;
+    for (std::uint32_t left = options_.burst ? kAtOnce : 1; left != 0 && sequence_ != options_.updates;
+         --left)
+      change();
+    const bool last = sequence_ == options_.updates;
+    const Duration gap(
+        options_.burst ? 0 : 1 + static_cast<std::uint32_t>(random_()) % (2 * options_.gap_ms - 1));
+    loop().refresh();
+    next_.set(loop().now() + (last ? kLastWait : gap));
+  }
+
+  void change() {
+    const std::uint32_t index =
+        options_.burst ? sequence_ : static_cast<std::uint32_t>(random_()) % options_.keys;
     ++sequence_;
     waiting_[index].push_back({sequence_, steady_clock::now()});
     if (runtime_) {
@@ -60,9 +74,6 @@ class Latency final : public Run {
     } else {
       peers().front().send(maker_.make(sequence_, index, sequence_, std::nullopt));
     }
-    const bool last = sequence_ == options_.updates;
-    const Duration gap(1 + static_cast<std::uint32_t>(random_()) % (2 * options_.gap_ms - 1));
-    next_.set(loop().now() + (last ? kLastWait : gap));
   }
 
   static std::string dotted(std::uint32_t key) {

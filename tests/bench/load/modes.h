@@ -34,6 +34,7 @@ struct LatencyOptions {
   std::uint32_t keys = 1000;
   std::uint32_t updates = 1000;
   std::uint32_t gap_ms = 5;  ///< between two changes, on average
+  bool burst = false;        ///< each change is of another key, and follows the last at once
 };
 /// Changes one entry at a time, and sees when the last peer gets it.
 std::unique_ptr<Run> make_latency(Target target, const LatencyOptions& options);

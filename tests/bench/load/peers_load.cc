@@ -97,6 +97,7 @@ void add_modes(CLI::App& cli, Arguments& arguments) {
   latency->add_option("--gap-ms", arguments.latency.gap_ms, "between two changes, on average")
       ->check(number)
       ->capture_default_str();
+  latency->add_flag("--burst", arguments.latency.burst, "all updates at once, each of another key");
 }
 
 std::unique_ptr<Run> make_run(const CLI::App& cli, const Arguments& arguments, Target target) {

@@ -280,6 +280,15 @@ TEST_F(MeshTest, AfterASoftRestartTooWhicheverSideHadIt) {
   EXPECT_LT(told(fleet, 1, "a"), 100U);
 }
 
+TEST_F(MeshTest, AnIsolatedAgentGoesOnReplicatingAmongItsInstances) {
+  Fleet fleet(2, {{0}, {1}});
+  reach_marks(fleet);
+  fleet.cut_agents(0, 1, seconds(30));
+  fleet.advance(seconds(8));
+  const pipeline::Peer& peer = fleet.agent(0)->peer("lb1");
+  EXPECT_EQ(fleet.agent(0)->hub.publishing(peer, fleet.now()), pipeline::Hub::Publishing::kReplicasOnly);
+}
+
 TEST_F(MeshTest, OneThatHasNotTakenMuchBeforeASoftRestartIsToldAllOfIt) {
   Fleet fleet(2, {{0}, {1}});
   fleet.advance(seconds(3));
