@@ -216,6 +216,7 @@ void Handover::child_may_have_ended() {
 
 void Handover::fail(std::string why, bool again) {
   const bool was_frozen = frozen();
+  if (phase_ == Phase::kGoing) hub_.meet_agents_anew();
   timer_.stop();
   end_process();
   again = again && tries_ <= kTryAgainAfter.size();

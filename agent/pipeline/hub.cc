@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 
 #include "agent/base/log.h"
 #include "agent/pipeline/mesh_link.h"
@@ -29,7 +28,7 @@ Hub::Hub(HubSetup setup, Registry& registry, ErrorLog& errors)
       errors_(errors),
       random_(std::hash<std::string>{}(setup_.agent_name) ^ setup_.pid ^
               static_cast<std::uint64_t>(setup_.wall_clock().time_since_epoch().count())) {
-  start_ = 1 + static_cast<std::uint32_t>(random_() % std::numeric_limits<std::uint32_t>::max());
+  meet_agents_anew();
   begin_incarnation(
       std::chrono::duration_cast<std::chrono::seconds>(setup_.wall_clock().time_since_epoch()).count());
   for (const PeerSetup& peer : setup_.peers) {
@@ -70,7 +69,8 @@ bool Hub::go_on(const Continuity& continuity) {
     registry_.origins()[before].known = false;
   }
   own_update_id_ = continuity.own_update_id;
-  start_ = continuity.start;
+  // An earlier version has none.
+  if (continuity.start != 0) start_ = continuity.start;
   losses_ = continuity.losses;
   registry_.raise_lamport(continuity.lamport);
   learned_ |= continuity.learned;

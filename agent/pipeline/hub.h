@@ -116,6 +116,8 @@ class Hub {
   /// How far the other agent |peer| has taken what it was told; nothing when it is to be told everything.
   static std::optional<Fellowship::Taken> taken_by(const Peer& peer);
   static std::uint32_t taker(const Peer& peer);
+  /// Another process has spoken to them in this one's name: neither side can go on from where it was.
+  void meet_agents_anew();
   /// The other agent of that name; null when it is not configured.
   Peer* agent(std::string_view name);
   /// The peer of that name, known before a restart and last heard of at |last_seen|, as if only its session

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "agent/base/log.h"
 #include "agent/pipeline/hub.h"
@@ -101,6 +102,11 @@ std::optional<Fellowship::Taken> Hub::taken_by(const Peer& peer) {
 std::uint32_t Hub::taker(const Peer& peer) {
   const MeshLink* mesh = peer.link != nullptr ? peer.link->mesh() : nullptr;
   return mesh != nullptr ? mesh->taker() : peer.fellowship.taker;
+}
+
+void Hub::meet_agents_anew() {
+  start_ = 1 + static_cast<std::uint32_t>(random_() % std::numeric_limits<std::uint32_t>::max());
+  for (Peer& peer : peers_) peer.fellowship.taught.reset();
 }
 
 Peer* Hub::agent(std::string_view name) {

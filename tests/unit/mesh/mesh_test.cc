@@ -280,6 +280,22 @@ TEST_F(MeshTest, AfterASoftRestartTooWhicheverSideHadIt) {
   EXPECT_LT(told(fleet, 1, "a"), 100U);
 }
 
+TEST_F(MeshTest, AfterAProcessThatHasSpokenInItsNameEverythingIsTaught) {
+  Fleet fleet(2, {{0}, {1}});
+  fleet.advance(seconds(3));
+  for (int key = 0; key < 200; ++key) {
+    fleet.origin(0)->count("key-" + std::to_string(key), 1);
+    fleet.origin(1)->count("key-" + std::to_string(key), 1);
+  }
+  agree(fleet);
+  fleet.agent(0)->hub.meet_agents_anew();
+  fleet.cut_agents(0, 1, seconds(2));
+  fleet.advance(seconds(4));
+  agree(fleet);
+  EXPECT_GE(told(fleet, 0, "b"), 200U);
+  EXPECT_GE(told(fleet, 1, "a"), 200U);
+}
+
 TEST_F(MeshTest, AnIsolatedAgentGoesOnReplicatingAmongItsInstances) {
   Fleet fleet(2, {{0}, {1}});
   reach_marks(fleet);
