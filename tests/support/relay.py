@@ -1,7 +1,8 @@
 """A TCP relay in this process, put between two programs to do to their connection what a network does: cut it (also
-after an exact number of bytes), freeze it, slow it down. It can record what passes."""
+after an exact number of bytes), freeze it, slow it down, delay it, leave it half open. It can record what passes."""
 from __future__ import annotations
 
+import collections
 import select
 import socket
 import struct
@@ -9,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from support import wait
 from support.ports import free_port
 
 UP, DOWN = "up", "down"  # from the side that dialled, and towards it
@@ -29,6 +31,9 @@ class Relay:
         self._switching = threading.RLock()  # one cut or restore at a time; a pair may be the one that cuts
         self._frozen = {UP: False, DOWN: False}
         self._rate: float | None = None
+        self._delay = {UP: 0.0, DOWN: 0.0}
+        self._hold_next: set[str] = set()
+        self._half_open: list[_Pair] = []
         self._cut_at: dict[str, int] = {}
         self._record: Path | None = None
         self._listener: socket.socket | None = None
@@ -52,7 +57,8 @@ class Relay:
             with self._lock:
                 pairs, self._pairs = self._pairs, []
             for pair in pairs:
-                pair.reset()
+                if pair not in self._half_open or self._closed:
+                    pair.reset()
 
     def cut_after(self, direction: str, count: int) -> int:
         """Cuts when |count| more bytes have passed, not one more: in the middle of a message, most likely. Returns the
@@ -91,24 +97,44 @@ class Relay:
     def thaw(self) -> None:
         self._frozen = {UP: False, DOWN: False}
 
-    def hold(self, *directions: str) -> None:
-        """Freezes the connections that there are; new ones pass, and overtake them."""
-        with self._lock:
-            for pair in self._pairs:
-                pair.held.update(directions or (UP, DOWN))
-
-    def release(self) -> None:
-        """What was held passes, late."""
-        with self._lock:
-            for pair in self._pairs:
-                pair.held.clear()
-
     def throttle(self, bytes_per_second: float | None) -> None:
         self._rate = bytes_per_second
+
+    def delay(self, direction: str, seconds: float) -> None:
+        """What comes from now on arrives that much later."""
+        self._delay[direction] = seconds
+
+    def hold(self, *directions: str) -> None:
+        """Leaves the present connections half open: what comes in these directions is taken and kept, neither side
+        hears of the other's end, and no cut ends them. New ones pass, and overtake them."""
+        with self._lock:
+            pairs = list(self._pairs)
+        for pair in pairs:
+            self._leave_half_open(pair, set(directions or (UP, DOWN)))
+
+    def hold_next(self, *directions: str) -> None:
+        """The same for the next connection, from its first byte."""
+        self._hold_next = set(directions or (UP, DOWN))
+
+    def held(self) -> int:
+        """Bytes kept for half-open connections."""
+        return sum(pair.held() for pair in self._half_open if not pair.is_over())
+
+    def release(self) -> None:
+        """What was kept goes on to where it was sent, and then ends are told as well."""
+        for pair in self._half_open:
+            pair.keeps = set()
+        wait.until(self.held, lambda count: count == 0, what="all is delivered")
+
+    def _leave_half_open(self, pair: _Pair, directions: set[str]) -> None:
+        pair.keeps = directions
+        self._half_open.append(pair)
 
     def close(self) -> None:
         self._closed = True
         self.cut()
+        for pair in self._half_open:
+            pair.reset()
 
     def _accept(self, listener: socket.socket) -> None:
         while self._listener is listener:
@@ -133,6 +159,9 @@ class Relay:
             pair = _Pair(self, client, server, self.connections, self._record)
             self.connections += 1
             self._pairs.append(pair)
+            if directions := self._hold_next:
+                self._hold_next = set()
+                self._leave_half_open(pair, directions)
         pair.start()
 
     def _allowed(self, direction: str, size: int) -> int:
@@ -151,10 +180,11 @@ class _Pair:
                  record: Path | None) -> None:
         self._relay = relay
         self._client, self._server = client, server
+        self.keeps: set[str] = set()  # directions in which nothing passes
+        self._queues = {direction: collections.deque[tuple[float, bytes]]() for direction in (UP, DOWN)}  # by when due
         self._over = False
         self._reset = False
         self._left = 2
-        self.held: set[str] = set()
         self._lock = threading.Lock()
         self._files = {}
         if record is not None:
@@ -169,25 +199,60 @@ class _Pair:
         self._reset = True
         self._over = True
 
+    def is_over(self) -> bool:
+        return self._over
+
+    def held(self) -> int:
+        return sum(len(data) for queue in self._queues.values() for _, data in list(queue))
+
     def _run(self, direction: str, source: socket.socket, sink: socket.socket) -> None:
+        queue = self._queues[direction]
+        ended = False
         try:
             while not self._over:
-                if self._relay._frozen[direction] or direction in self.held:
+                if self._relay._frozen[direction]:
                     time.sleep(_TICK)
-                elif select.select([source], [], [], _TICK)[0] and not self._forward(direction, source, sink):
+                    continue
+                if ended:
+                    time.sleep(_TICK)
+                elif select.select([source], [], [], _TICK)[0]:
+                    chunk = self._take(source)
+                    queue.append((time.monotonic() + self._relay._delay[direction], chunk))
+                    ended = not chunk
+                if not self._pass_on(direction, sink):
                     break
         except OSError:
             pass
         self._over = True
         self._finish()
 
-    def _forward(self, direction: str, source: socket.socket, sink: socket.socket) -> bool:
+    def _take(self, source: socket.socket) -> bytes:
+        """What has come; nothing is the end."""
         rate = self._relay._rate
-        chunk = source.recv(_CHUNK if rate is None else max(1, int(rate * _TICK)))
-        if not chunk:
-            return False
+        try:
+            chunk = source.recv(_CHUNK if rate is None else max(1, int(rate * _TICK)))
+        except OSError:
+            return b""
         if rate is not None:
             time.sleep(len(chunk) / rate)
+        return chunk
+
+    def _pass_on(self, direction: str, sink: socket.socket) -> bool:
+        """What is due; false when that was the end."""
+        queue = self._queues[direction]
+        while queue and queue[0][0] <= time.monotonic() and direction not in self.keeps:
+            if not queue[0][1] and self.keeps:
+                return True  # the other direction is kept, so nobody hears of this end
+            _, chunk = queue.popleft()
+            try:
+                if not chunk or not self._forward(direction, sink, chunk):
+                    return False
+            except OSError:
+                if not self.keeps:
+                    raise
+        return True
+
+    def _forward(self, direction: str, sink: socket.socket, chunk: bytes) -> bool:
         allowed = self._relay._allowed(direction, len(chunk))
         if direction in self._files:
             self._files[direction].write(chunk[:allowed])
