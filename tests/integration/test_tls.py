@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from support import http_client, peer, wait
+from support import haproxy, http_client, peer, wait
 from support.agent import Agent, AgentConfig, PeerConfig, check_config
 from support.authority import Authority
 from support.case import MeshTest
@@ -33,10 +33,14 @@ class TlsTest(MeshTest):
         options.setdefault("allow_from", "[]")
         return AgentConfig(extra=self.section(certificate), **options)
 
-    def tls(self, certificate: Path, authority: Authority | None = None) -> dict[str, str]:
+    def tls(self, certificate: Path, agent_name: str = "agent-1") -> dict[str, str]:
         """The options of a `Layout` with TLS in both directions."""
-        files = f"ssl crt {certificate} ca-file {(authority or self.authority).certificate} verify required"
-        return {"default_server": files, "bind_options": files, "server_options": "verifyhost agent-1"}
+        files = f"ssl crt {certificate} ca-file {self.authority.certificate} verify required"
+        options = {"default_server": files, "bind_options": files, "server_options": f"verifyhost {agent_name}"}
+        if haproxy.version() < (2, 5):
+            # 2.4.0 does not show the certificate of `default-server`.
+            options["server_options"] += f" {files}"
+        return options
 
     def accepting(self, **options: Any) -> tuple[Agent, int]:
         """An agent that lb1 dials."""
@@ -179,7 +183,7 @@ class AgentsTest(TlsTest):
         for daemon, other in zip(agents, ("agent-b", "agent-a")):
             wait.until(lambda: daemon.peers()[other]["state"], lambda state: state == "synchronised", timeout=30,
                        what=f"{other} is synchronised")
-        options = self.tls(self.authority.issue("lb1")) | {"server_options": "verifyhost agent-a"}
+        options = self.tls(self.authority.issue("lb1"), "agent-a")
         self.add_instance("lb1", agents[0].port, agent_name="agent-a", **options)
         self.wait_sessions("lb1")
         self.send("lb1", "joe", 3)
