@@ -152,28 +152,6 @@ class AgentsTest(MeshTest):
         self.wait_mark("lb1", 2)
         self.wait_went_on(agents)
 
-    def test_a_half_open_link_that_a_new_one_overtakes(self) -> None:
-        """What either agent has said is held back on its way until a new connection has said more; then it arrives."""
-        agents = self.one_each()
-        self.send("lb1", "joe", 3)
-        self.wait_total("joe", "http_req_cnt", 3)
-        before = [daemon.peers()[other]["sessions"] for daemon, other in zip(agents, reversed(NAMES))]
-        for link in self.links:
-            link.hold()
-        self.send("lb1", "joe", 3)
-        self.send("lb2", "joe", 4)
-        for daemon, other, sessions in zip(agents, reversed(NAMES), before):
-            wait.until(lambda: daemon.peers()[other], timeout=60, what=f"{daemon.config.name} has a new session",
-                       accept=lambda row: row["sessions"] != sessions and row["state"] == "synchronised")
-        self.wait_total("joe", "http_req_cnt", 10, timeout=30)
-        self.send("lb2", "joe", 1)
-        for link in self.links:
-            link.release()
-        self.send("lb1", "amy", 1)
-        self.wait_total("joe", "http_req_cnt", 11)
-        self.wait_total("amy", "http_req_cnt", 1)
-        self.wait_went_on(agents)
-
     def test_a_crawling_link_between_agents(self) -> None:
         agents = self.one_each()
         for link in self.links:
