@@ -103,7 +103,7 @@ class ChangesTest(ReplicasTest):
         for key in range(COUNT):
             self.assertIn(int(entries[f"u{key}"]["gpt0"]) % 1000, (1, 2, 3), f"u{key}")
         self.wait_quiet("sessions")
-        write("lb2", 5)
+        self.instances["lb2"].fill("mesh/sessions", ((f"u{key}", {"gpt0": 9005}) for key in range(COUNT)))
         self.assertEqual({entry["gpt0"] for entry in self.wait_equal(COUNT).values()}, {9005})
         self.wait_quiet("sessions")
 
