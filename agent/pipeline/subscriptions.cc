@@ -134,6 +134,9 @@ void Subscriptions::rewind() {
 bool Subscriptions::in_flight(const TableRecord& record, store::EntryId entry) const {
   const Subscription* subscription = find(record);
   const std::uint64_t sequence = record.output->newest(entry);
+  // What the instance itself wrote last was passed over, not sent.
+  const store::Table& table = *record.table;
+  if (table.uses(entry) && table.writer(table.first(entry)) == peer_->origin) return false;
   return subscription != nullptr && sequence > subscription->arrived && sequence <= subscription->sent;
 }
 

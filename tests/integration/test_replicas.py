@@ -61,6 +61,24 @@ class ChangesTest(ReplicasTest):
             told = [message for message in spy.messages if message.kind == wire.TABLE and b"joe" in message.body]
             self.assertEqual(len(told), 1, f"updates of joe at {self.names[index]}: {told}")
 
+    def test_a_writer_is_not_told_its_own_changes(self) -> None:
+        """Not even of an entry that another had changed before, once it has acknowledged that."""
+        self.start()
+        self.write("lb1", "joe", 1)
+        self.wait_value("joe", 1)
+        self.write("lb2", "joe", 2)
+        self.wait_value("joe", 2)
+        self.wait_quiet("sessions")
+        wait.until(lambda: self.agents[0].peer("lb1")[1]["/sessions", "out"], timeout=20, what="lb1 has acknowledged it",
+                   accept=lambda row: row["last_pushed"] == row["last_acked"] != "0")
+        before = self.heard()
+        for number in (3, 4, 5):
+            self.write("lb1", "joe", number)
+            self.wait_value("joe", number)
+        self.wait_quiet("sessions")
+        now = self.heard()
+        self.assertEqual(now["lb1"], [before["lb1"][0] + 3, before["lb1"][1]])
+
     def heard(self) -> dict[str, list[int]]:
         """Updates from and to each instance, at its home."""
         rows = {f"lb{index + 1}": daemon.peers()[f"lb{index + 1}"] for index, daemon in enumerate(self.agents)}
