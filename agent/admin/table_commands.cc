@@ -9,6 +9,7 @@
 #include "agent/admin/entry_text.h"
 #include "agent/admin/key_text.h"
 #include "agent/config/units.h"
+#include "agent/pipeline/own_writer.h"
 
 namespace stickmesh::admin {
 
@@ -151,21 +152,19 @@ class Rows final : public Answer {
   EntryId next_ = 0;
 };
 
-/// A value of `set table`, in the cells that an update would have.
-struct Assignment {
-  ValueName value;
-  std::uint64_t number;
-  std::string text;
-};
-
-Result<Assignment> parse_assignment(const store::Table& table, std::string_view name,
-                                    const std::string& word) {
+/// |word| must outlive what is returned.
+Result<pipeline::OwnValue> parse_assignment(const store::Table& table, std::string_view name,
+                                            const std::string& word) {
   const auto value = find_value(table.layout(), name);
   if (!value) return refuse(Reason::kBadCommand, fmt::format("table {} stores no {}", table.name(), name));
+  pipeline::OwnValue assignment;
+  assignment.column = static_cast<std::uint32_t>(value->column - table.layout().columns().data());
+  assignment.element = value->element;
   if (value->column->kind == ValueKind::kDictionary) {
     if (word.size() > 255)
       return refuse(Reason::kBadCommand, fmt::format("{} is longer than 255 bytes", name));
-    return Assignment{*value, word.empty() ? store::kTextNone : store::kTextSet, word};
+    assignment.text = word;
+    return assignment;
   }
   const std::uint64_t maximum = value->column->kind == ValueKind::kUnsigned64
                                     ? std::numeric_limits<std::uint64_t>::max()
@@ -173,64 +172,8 @@ Result<Assignment> parse_assignment(const store::Table& table, std::string_view 
   auto number = parse_number(word, maximum);
   if (!number)
     return tl::unexpected(Error{number.error().reason, fmt::format("{}: {}", name, number.error().detail)});
-  return Assignment{*value, *number, {}};
-}
-
-/// The agent's own contribution with the assignments put in: what it said before of other values stays. False
-/// when there is no room for the key.
-bool write_own(pipeline::Hub& hub, pipeline::TableRecord& record, Bytes key,
-               const std::vector<Assignment>& assignments, std::optional<Duration> life, TimePoint now) {
-  store::Table& table = *record.table;
-  const EntryId entry = table.find(key);
-  const store::ContributionId own = entry == kNone ? kNone : table.find(entry, hub.own_origin());
-  store::Plan plan;
-  std::vector<std::uint64_t> cells;
-  std::string_view text;
-  const auto& columns = table.layout().columns();
-  for (std::uint32_t index = 0; index < columns.size(); ++index) {
-    const store::Column& column = columns[index];
-    const bool assigned =
-        std::any_of(assignments.begin(), assignments.end(),
-                    [&](const Assignment& assignment) { return assignment.value.column == &column; });
-    const bool stored = own != kNone && table.stores(own, column.type);
-    if (assigned || stored) plan.types |= 1U << static_cast<unsigned>(column.type);
-    if (!assigned) continue;
-    plan.steps.push_back({static_cast<std::uint32_t>(cells.size()), index});
-    for (std::uint32_t element = 0; element < column.elements; ++element) {
-      const auto found =
-          std::find_if(assignments.begin(), assignments.end(), [&](const Assignment& assignment) {
-            return assignment.value.column == &column && assignment.value.element == element;
-          });
-      if (column.kind == ValueKind::kRate) {
-        // As HAProxy's own `set table`: the events of a period that begins now.
-        store::RateValue rate{now, 0, 0};
-        if (found != assignments.end()) {
-          rate.current = static_cast<std::uint32_t>(found->number);
-        } else if (stored) {
-          rate = table.rate(own, column, element);
-        }
-        cells.push_back(static_cast<std::uint64_t>(std::max(now - rate.start, Duration(0)).count()));
-        cells.push_back(rate.current);
-        cells.push_back(rate.previous);
-      } else if (found != assignments.end()) {
-        cells.push_back(found->number);
-        if (column.kind == ValueKind::kDictionary) text = found->text;
-      } else {
-        cells.push_back(stored ? table.number(own, column, element) : 0);
-      }
-    }
-  }
-  if (record.replicated) plan.types = ~0U;
-  store::Change change{
-      hub.own_origin(), hub.next_version(record), key, cells, text, store::LifeKind::kAnew, {}};
-  if (life) {
-    change.life = store::LifeKind::kRemaining;
-    change.remaining = *life;
-  }
-  const bool written = table.apply(plan, change, now) != store::Applied::kNoMemory;
-  if (written && record.replicated) table.set_writer(table.first(table.find(key)), store::kNobody);
-  hub.wake();
-  return written;
+  assignment.number = *number;
+  return assignment;
 }
 
 }  // namespace
@@ -276,7 +219,7 @@ std::unique_ptr<Answer> Commands::set_table(const Words& words, TimePoint now) {
     life = *parsed;
     at += 2;
   }
-  std::vector<Assignment> assignments;
+  std::vector<pipeline::OwnValue> assignments;
   for (; at < words.size(); at += 2) {
     if (!words[at].starts_with("data.") || at + 1 == words.size()) {
       return refused(
@@ -284,10 +227,10 @@ std::unique_ptr<Answer> Commands::set_table(const Words& words, TimePoint now) {
     }
     auto assignment = parse_assignment(table, std::string_view(words[at]).substr(5), words[at + 1]);
     if (!assignment) return refused(assignment.error());
-    assignments.push_back(std::move(*assignment));
+    assignments.push_back(*assignment);
   }
   if (assignments.empty()) return refused({Reason::kBadCommand, "nothing to set: data.TYPE V is missing"});
-  if (!write_own(hub_, *record, *key, assignments, life, now)) {
+  if (!pipeline::OwnWriter(hub_).write(*record, *key, assignments, life, now)) {
     return refused({Reason::kNoMemory, "no room for a new key: raise [agent] max-memory"});
   }
   return text_answer("done\n");
