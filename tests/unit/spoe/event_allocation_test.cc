@@ -40,7 +40,8 @@ TEST_F(EventAllocationTest, EventsNeedNoMemoryInTheLongRun) {
   ByteVector batch;
   for (std::uint64_t id = 1; id <= 40; ++id) {
     const std::string key = "a key that is too long to be kept in place " + std::to_string(id);
-    NamedValues tracked = {{"table", Value::string("http")}, {"key", Value::string(key.substr(20))}};
+    NamedValues tracked = {{"table", Value::string("http")},
+                           {"key", Value::string(std::string_view(key).substr(20))}};
     tracked.insert(tracked.end(), one.begin(), one.end());
     Event event;
     event.message("track-a-use-with-a-long-name", tracked);
