@@ -5,7 +5,7 @@
 #include <limits>
 #include <string>
 
-#include "spoe/wire/readable.h"
+#include "agent/base/printable.h"
 #include "spoe/wire/typed_data.h"
 
 namespace stickmesh::spoe {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "spoe/wire/readable.h"
+#include "agent/base/printable.h"
 
 namespace stickmesh::spoe {
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "agent/base/printable.h"
 #include "agent/peers/session/session_impl.h"
-#include "agent/peers/wire/printable.h"
 
 namespace stickmesh::peers {
 

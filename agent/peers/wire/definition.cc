@@ -4,8 +4,8 @@
 
 #include <limits>
 
+#include "agent/base/printable.h"
 #include "agent/peers/wire/message.h"
-#include "agent/peers/wire/printable.h"
 
 namespace stickmesh::peers {
 

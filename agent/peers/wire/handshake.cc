@@ -4,7 +4,7 @@
 
 #include <charconv>
 
-#include "agent/peers/wire/printable.h"
+#include "agent/base/printable.h"
 
 namespace stickmesh::peers {
 

@@ -1,8 +1,8 @@
-#include "agent/peers/wire/printable.h"
+#include "agent/base/printable.h"
 
 #include <algorithm>
 
-namespace stickmesh::peers {
+namespace stickmesh {
 
 namespace {
 
@@ -13,15 +13,19 @@ bool is_control(char character) {
 
 }  // namespace
 
+std::string readable(std::string_view text, std::size_t limit) {
+  std::string clean(text.substr(0, limit));
+  std::replace_if(clean.begin(), clean.end(), is_control, '?');
+  if (text.size() > limit) clean += "...";
+  return clean;
+}
+
 std::string printable(std::string_view text, std::size_t limit) {
-  std::string quoted = "\"";
-  for (const char character : text.substr(0, limit)) quoted += is_control(character) ? '?' : character;
-  quoted += text.size() > limit ? "...\"" : "\"";
-  return quoted;
+  return '"' + readable(text, limit) + '"';
 }
 
 bool has_control_character(std::string_view text) {
   return std::any_of(text.begin(), text.end(), is_control);
 }
 
-}  // namespace stickmesh::peers
+}  // namespace stickmesh
