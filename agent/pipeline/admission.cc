@@ -14,6 +14,7 @@ constexpr Duration kAlive{4000};
 constexpr Duration kTakeoverWindow{30000};
 constexpr std::ptrdiff_t kTakeovers = 3;
 constexpr std::size_t kStrangersKept = 16;
+constexpr std::size_t kCrossingsKept = 64;
 
 }  // namespace
 
@@ -158,12 +159,27 @@ std::optional<std::string> Hub::turns_taken(Peer& peer, std::uint64_t pid, bool 
   return std::nullopt;
 }
 
+bool Hub::goes_on_crossing(Peer& peer, TimePoint now) {
+  std::deque<TimePoint>& crossings = peer.crossings;
+  while (!crossings.empty() && now - crossings.front() > kTakeoverWindow) crossings.pop_front();
+  if (crossings.size() < kCrossingsKept) crossings.push_back(now);
+  // One that has lost the session is silent there, which ends it sooner.
+  return std::ssize(crossings) >= kTakeovers && now - crossings.front() > 2 * kAlive;
+}
+
 // Both may dial: of two connections the one stays that the agent with the smaller name has made.
 Result<void> Hub::admit_agent_beside(Peer& peer, const peers::Hello& hello, TimePoint now) {
   peers::PeerSession& present = peer.link->session();
   const bool alive = now - present.traffic().last_received < kAlive;
   if (alive && present.role() == peers::Role::kDialling && setup_.agent_name < hello.from) {
-    return refuse(Reason::kDuplicateSession, "both sides dialled; the connection that this agent made stays");
+    std::string detail = "both sides dialled; the connection that this agent made stays";
+    if (goes_on_crossing(peer, now)) {
+      detail = fmt::format(
+          "'{}' has a session, and dials all the same, again and again: do two hosts have the same name?",
+          hello.from);
+      peer.note = detail;
+    }
+    return refuse(Reason::kDuplicateSession, std::move(detail));
   }
   // One that redials as the same process has lost the session that we still see.
   if (hello.pid != peer.pid) {

@@ -251,7 +251,9 @@ std::optional<TimePoint> Hub::run(TimePoint now) {
   isolated_ = isolated(now);
   if (!fellows_.empty()) {
     for (Peer& peer : peers_) {
-      if (peer.setup.kind == PeerKind::kHaproxy) agree_on_generation(peer, now);
+      if (peer.setup.kind != PeerKind::kHaproxy) continue;
+      agree_on_generation(peer, now);
+      watch_for_namesake(peer, now);
     }
   }
   const auto report = [&](const Error& error, const std::string& table) {

@@ -113,9 +113,8 @@ class Hub {
   bool publish(TimePoint now);
   /// What tables have heard becomes what others can be told of; otherwise a part of `run`.
   void publish_to_relays();
-  /// How far the other agent |peer| has taken what it was told; nothing when it is to be told everything.
-  static std::optional<Fellowship::Taken> taken_by(const Peer& peer);
-  static std::uint32_t taker(const Peer& peer);
+  /// From where a session with the other agent |peer| goes on, if its present one ends now.
+  static Fellowship fellowship(const Peer& peer);
   /// Another process has spoken to them in this one's name: neither side can go on from where it was.
   void meet_agents_anew();
   /// The other agent of that name; null when it is not configured.
@@ -182,6 +181,8 @@ class Hub {
   Result<Peer*> admit(PeerLink& link, const peers::Hello& hello, TimePoint now);
   Result<void> admit_beside(PeerLink& link, Peer& peer, const peers::Hello& hello, TimePoint now);
   Result<void> admit_agent_beside(Peer& peer, const peers::Hello& hello, TimePoint now);
+  /// |peer| dials beside a session that this agent made: in vain, which happens once. Whether it goes on.
+  static bool goes_on_crossing(Peer& peer, TimePoint now);
   /// Notes that the process |pid| takes |peer|'s session over, or says why it may not.
   std::optional<std::string> turns_taken(Peer& peer, std::uint64_t pid, bool alive, TimePoint now);
   Result<void> check_names(const PeerLink& link, const peers::Hello& hello, TimePoint now);
@@ -218,6 +219,8 @@ class Hub {
   void begin_generation(Peer& peer, bool other_process);
   void set_generation(Peer& peer, std::uint32_t generation, std::uint64_t process);
   void agree_on_generation(Peer& peer, TimePoint now);
+  /// Says when two hosts have the name of an instance, of which each has a session with another agent.
+  void watch_for_namesake(Peer& peer, TimePoint now);
   void relabel(Peer& peer, std::uint32_t generation, std::uint64_t process, TimePoint now);
   /// A name for a process whose pid we are not told.
   std::uint64_t unnamed_process();

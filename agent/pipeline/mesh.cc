@@ -17,6 +17,9 @@ constexpr Duration kPresentElsewhere{2000};
 // Less than a mark's life, so that another agent takes over before the last mark has run out.
 constexpr Duration kPublishes{1200};
 
+// A reload at an instance of several agents is over by then.
+constexpr Duration kTwoProcesses{10'000};
+
 /// Of which the pid is not known: two such may be one.
 bool unnamed(std::uint64_t process) {
   return process >> 32U != 0;
@@ -94,14 +97,9 @@ bool Hub::lacks_agent_besides(const Peer& peer) const {
   });
 }
 
-std::optional<Fellowship::Taken> Hub::taken_by(const Peer& peer) {
+Fellowship Hub::fellowship(const Peer& peer) {
   const MeshLink* mesh = peer.link != nullptr ? peer.link->mesh() : nullptr;
-  return mesh != nullptr ? mesh->taken() : peer.fellowship.taken;
-}
-
-std::uint32_t Hub::taker(const Peer& peer) {
-  const MeshLink* mesh = peer.link != nullptr ? peer.link->mesh() : nullptr;
-  return mesh != nullptr ? mesh->taker() : peer.fellowship.taker;
+  return mesh != nullptr ? mesh->fellowship() : peer.fellowship;
 }
 
 void Hub::meet_agents_anew() {
@@ -199,6 +197,32 @@ void Hub::agree_on_generation(Peer& peer, TimePoint now) {
   const bool tied = other != nullptr && origin.generation == peer.generation &&
                     setup_.agent_name > other->peer().setup.name;
   if (other == nullptr || tied) relabel(peer, origin.generation + 1, peer.process, now);
+}
+
+// At a reload the new process comes to one agent a little sooner than to another.
+void Hub::watch_for_namesake(Peer& peer, TimePoint now) {
+  const auto named = [](std::uint64_t process) { return process != 0 && !unnamed(process); };
+  const bool here = peer.link != nullptr && peer.link->running() && named(peer.process);
+  const auto other = std::find_if(fellows_.begin(), fellows_.end(), [&](const MeshLink* link) {
+    const OriginRow* row = link->row(peer.origin);
+    return here && row != nullptr && row->home && named(row->process) && row->process != peer.process &&
+           link->fresh(now, kPresentElsewhere);
+  });
+  if (other == fellows_.end()) {
+    peer.namesake_since.reset();
+    if (std::exchange(peer.namesake_told, false)) peer.note.clear();
+    return;
+  }
+  if (!peer.namesake_since) peer.namesake_since = now;
+  if (peer.namesake_told || now - *peer.namesake_since < kTwoProcesses) return;
+  peer.namesake_told = true;
+  const Error error{
+      Reason::kDuplicateSession,
+      fmt::format("process {} is connected here, and process {} of that name to '{}', of which one alone is "
+                  "counted: do two hosts have the same name?",
+                  peer.process, (*other)->row(peer.origin)->process, (*other)->peer().setup.name)};
+  peer.note = to_string(error);
+  errors_.record(error, fmt::format("peer {}", peer.setup.name), now);
 }
 
 void Hub::update_learned(TimePoint now) {

@@ -42,14 +42,11 @@ Fellowship::Taught MeshLink::its_state() const {
 }
 
 void MeshLink::ask_if_needed(TimePoint now) {
-  if (!speaks()) return;
-  const Fellowship::Taught state = its_state();
+  if (!speaks() || (asked_ && agent_.losses == asked_->losses)) return;
   // What one that is gone has told another alone only that one has.
   const bool lacks = hub_.lacks_agent_besides(peer_);
-  if (asked_) {
-    if (lacks && state.losses != asked_->losses) ask(now, false);
-    return;
-  }
+  if (asked_) return lacks ? ask(now, false) : void();
+  const Fellowship::Taught state = its_state();
   const auto& before = peer_.fellowship.taught;
   ask(now, before && state.start != 0 && state.start == before->start &&
                state.redefinitions == before->redefinitions && !(lacks && state.losses != before->losses));
@@ -71,18 +68,17 @@ void MeshLink::lesson_ended(bool complete, TimePoint now) {
   hub_.wake();
 }
 
-std::optional<Fellowship::Taken> MeshLink::taken() const {
-  auto now = sending_.taken();
-  return now ? std::move(now) : peer_.fellowship.taken;
+Fellowship MeshLink::fellowship() const {
+  Fellowship fellowship = peer_.fellowship;
+  if (auto taken = sending_.taken()) {
+    fellowship.taken = std::move(taken);
+    fellowship.taker = agent_.start;
+  }
+  return fellowship;
 }
 
 void MeshLink::interrupted() {
-  peer_.fellowship.taken = taken();
-  peer_.fellowship.taker = taker();
-}
-
-std::uint32_t MeshLink::taker() const {
-  return sending_.taken() ? agent_.start : peer_.fellowship.taker;
+  peer_.fellowship = fellowship();
 }
 
 void MeshLink::complain(const Error& error, TimePoint now) {

@@ -35,9 +35,8 @@ class MeshLink {
   void acknowledged(peers::TableId table, std::uint32_t update_id);
   /// Notes from where another session can go on; when this one is the peer's no more.
   void interrupted();
-  /// As `Fellowship` has it, at this moment.
-  std::optional<Fellowship::Taken> taken() const;
-  std::uint32_t taker() const;
+  /// As another session would go on from this moment.
+  Fellowship fellowship() const;
   /// The session is over; to be called once, last.
   void ended(TimePoint now);
 

@@ -105,6 +105,11 @@ struct Peer {
     bool returned;  ///< the winner had lost one before: a reload never brings an old process back
   };
   std::deque<Takeover> takeovers;
+  /// When another agent has lately dialled although it has a session that this one made.
+  std::deque<TimePoint> crossings;
+  /// Since when another agent has a session with another process of that name, and whether it was said.
+  std::optional<TimePoint> namesake_since;
+  bool namesake_told = false;
 };
 
 /// Someone whom we turned away by name.

@@ -149,15 +149,15 @@ void Encoder::write_fellows() {
 }
 
 void Encoder::write_fellow(const pipeline::Peer& peer) {
-  auto taken = pipeline::Hub::taken_by(peer);
-  const bool told = taken && nearly_all(*taken);
-  if (told) told_[peer.setup.name] = std::move(*taken);
-  const auto taught = peer.fellowship.taught.value_or(pipeline::Fellowship::Taught{});
+  pipeline::Fellowship fellowship = pipeline::Hub::fellowship(peer);
+  const bool told = fellowship.taken && nearly_all(*fellowship.taken);
+  if (told) told_[peer.setup.name] = std::move(*fellowship.taken);
+  const auto taught = fellowship.taught.value_or(pipeline::Fellowship::Taught{});
   const bool stands = taught.redefinitions == registry_.redefinitions();
   Pack pack(out_);
   pack.object(Kind::kFellow, 1).map(5).text("name").text(peer.setup.name);
-  pack.text("losses").number(peer.fellowship.losses).text("start").number(stands ? taught.start : 0);
-  pack.text("had").number(taught.losses).text("taker").number(told ? pipeline::Hub::taker(peer) : 0);
+  pack.text("losses").number(fellowship.losses).text("start").number(stands ? taught.start : 0);
+  pack.text("had").number(taught.losses).text("taker").number(told ? fellowship.taker : 0);
 }
 
 bool Encoder::nearly_all(const pipeline::Fellowship::Taken& taken) const {

@@ -23,15 +23,12 @@
 ///               "incarnation", "own": update id, "lamport", "learned", "start", "losses"}
 /// kClock        [0, ms]: what follows is as it was that long after "written"
 /// kOrigin       [1, {"name", "generation", "known": of which process that is; of instances: "away": ms,
-/// "pid",
-///               "process", "complete"}]: numbered from 0
-/// kTable        [2, {"definition", "replicated"}]: what follows is of that table. One that comes again has
-/// been
+///               "pid", "process", "complete"}]: numbered from 0
+/// kTable        [2, {"definition", "replicated"}]: what follows is of that table. One that comes again was
 ///               defined anew meanwhile.
 /// kStored       [3, {"origin", "types": bits, "definition": as the origin has it, "live": update id}]
-/// kContribution [4, key, origin, generation, update id, ms that are left, flags, writer or nil, server_key
-/// or
-///               nil, [cells], [numbers of changes]]: the cells are those of the origin's types
+/// kContribution [4, key, origin, generation, update id, ms that are left, flags, writer or nil,
+///               server_key or nil, [cells], [numbers of changes]]: cells are those of the origin's types
 ///
 /// and between the processes of a soft restart, so that sessions with other agents go on:
 ///

@@ -76,6 +76,16 @@ class AgentsTest(SameNamesTest):
         for daemon in self.agents:
             self.assertEqual(self.origins(daemon), self.counted)
 
+    def test_one_that_dials_an_agent_which_has_dialled_is_told(self) -> None:
+        """agent-a has dialled agent-b; another agent-b dials it again and again."""
+        self.start_agents(2, {"aggregates": {"http": "http.total"}}, "first")
+        directory = self.directory / "second"
+        directory.mkdir()
+        peers = [PeerConfig("lb1"), PeerConfig("lb2"), PeerConfig("agent-a", self.ports[0], kind="agent")]
+        self.start_agent(AgentConfig(peers=peers, name="agent-b", aggregates={"http": "http.total"}), free_port(),
+                         directory)
+        self.told(self.agents[0], "duplicate-session", "two hosts")
+
     def test_what_its_namesake_was_told_the_agent_is_told_as_well(self) -> None:
         """The namesake comes in its place while it is cut off, and acknowledges what agent-b says."""
         self.start()
@@ -142,6 +152,14 @@ class InstancesTest(SameNamesTest):
         self.wait_all(sum(self.counted.values()))
         for daemon in self.agents:
             self.assertEqual(self.origins(daemon), self.counted)
+
+    def test_seen_at_two_agents_is_told(self) -> None:
+        self.start()
+        self.start_second()
+        self.count(lb1=1)
+        wait.until(lambda: [daemon.ask("show peers lb1") + daemon.ask("show errors") for daemon in self.agents],
+                   lambda texts: any("two hosts" in text for text in texts), timeout=30,
+                   what="an agent says that two processes call themselves lb1")
 
     def one_of_them(self, found: list[dict[str, int]]) -> bool:
         first = found[0]

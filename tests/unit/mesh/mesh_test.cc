@@ -280,6 +280,35 @@ TEST_F(MeshTest, AfterASoftRestartTooWhicheverSideHadIt) {
   EXPECT_LT(told(fleet, 1, "a"), 100U);
 }
 
+TEST_F(MeshTest, OneThatHasTakenFarTooLittleBeforeASoftRestartIsTaughtEverything) {
+  Fleet fleet(2, {{0}, {1}});
+  fleet.advance(seconds(3));
+  fleet.origin(0)->count("alice", 1);
+  agree(fleet);
+  fleet.cut_agents(0, 1, seconds(20));
+  for (int key = 0; key <= 10'000; ++key) fleet.origin(0)->count("key-" + std::to_string(key), 1);
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.agent(0)->total("key-10000", fleet.now()) == 1; }));
+  fleet.soft_restart(0, Duration(100));
+  fleet.advance(seconds(20));
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.agent(1)->total("key-10000", fleet.now()) == 1; }));
+  EXPECT_EQ(fleet.agent(1)->total("key-0", fleet.now()), 1U);
+  EXPECT_EQ(fleet.agent(0)->peer("b").link->mesh()->teaches(), pipeline::MeshLink::Lesson::kEverything);
+}
+
+TEST_F(MeshTest, OneThatDroppedATableMeanwhileIsTaughtEverything) {
+  Fleet fleet(2, {{0}, {1}});
+  fleet.advance(seconds(3));
+  for (int key = 0; key < 200; ++key) fleet.origin(0)->count("key-" + std::to_string(key), 1);
+  agree(fleet);
+  fleet.cut_agents(0, 1, seconds(2));
+  store::Table& table = *fleet.agent(1)->registry.find("http")->table;
+  table.redefine(TableDefinition(table.definition()), fleet.now());
+  EXPECT_EQ(fleet.agent(1)->total("key-7", fleet.now()), 0U);
+  fleet.advance(seconds(4));
+  EXPECT_TRUE(fleet.wait_for([&] { return fleet.agent(1)->total("key-7", fleet.now()) == 1; }));
+  EXPECT_EQ(fleet.agent(1)->peer("a").link->mesh()->learns(), pipeline::MeshLink::Lesson::kEverything);
+}
+
 TEST_F(MeshTest, AfterAProcessThatHasSpokenInItsNameEverythingIsTaught) {
   Fleet fleet(2, {{0}, {1}});
   fleet.advance(seconds(3));
