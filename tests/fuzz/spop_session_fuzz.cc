@@ -148,7 +148,7 @@ class Expectation {
     const Ids ids{header.stream_id, header.frame_id};
     switch (header.type) {
       case FrameType::kNotify:
-        if (ids.first == 0 || ids.second == 0 || open_) return false;
+        if (ids.second == 0 || open_) return false;
         refused_.reset();
         if (header.aborts()) return true;
         if (header.fin()) {

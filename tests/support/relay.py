@@ -90,12 +90,13 @@ class Relay:
         self.restore()
 
     def freeze(self, *directions: str) -> None:
-        """Keeps the connections open and forwards nothing: a silently broken path."""
-        for direction in directions or (UP, DOWN):
-            self._frozen[direction] = True
+        """Keeps the connections open and forwards nothing of what is sent from now on: a silently broken path."""
+        with self._lock:
+            self._frozen |= dict.fromkeys(directions or (UP, DOWN), True)
 
     def thaw(self) -> None:
-        self._frozen = {UP: False, DOWN: False}
+        with self._lock:
+            self._frozen = {UP: False, DOWN: False}
 
     def throttle(self, bytes_per_second: float | None) -> None:
         self._rate = bytes_per_second
@@ -164,9 +165,11 @@ class Relay:
                 self._leave_half_open(pair, directions)
         pair.start()
 
-    def _allowed(self, direction: str, size: int) -> int:
-        """How many of |size| bytes may pass now; counts them."""
+    def _allowed(self, direction: str, size: int) -> int | None:
+        """How many of |size| bytes may pass, which it counts; None as long as nothing may."""
         with self._lock:
+            if self._frozen[direction]:
+                return None
             limit = self._cut_at.get(direction)
             allowed = size if limit is None else max(0, min(size, limit - self.bytes[direction]))
             self.bytes[direction] += allowed
@@ -243,17 +246,20 @@ class _Pair:
         while queue and queue[0][0] <= time.monotonic() and direction not in self.keeps:
             if not queue[0][1] and self.keeps:
                 return True  # the other direction is kept, so nobody hears of this end
-            _, chunk = queue.popleft()
+            chunk = queue[0][1]
+            allowed = self._relay._allowed(direction, len(chunk))
+            if allowed is None:
+                return True
+            queue.popleft()
             try:
-                if not chunk or not self._forward(direction, sink, chunk):
+                if not chunk or not self._forward(direction, sink, chunk, allowed):
                     return False
             except OSError:
                 if not self.keeps:
                     raise
         return True
 
-    def _forward(self, direction: str, sink: socket.socket, chunk: bytes) -> bool:
-        allowed = self._relay._allowed(direction, len(chunk))
+    def _forward(self, direction: str, sink: socket.socket, chunk: bytes, allowed: int) -> bool:
         if direction in self._files:
             self._files[direction].write(chunk[:allowed])
             self._files[direction].flush()
