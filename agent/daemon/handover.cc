@@ -49,6 +49,7 @@ Handover::~Handover() {
 }
 
 Result<std::uint64_t> Handover::begin() {
+  if (abandoned_) return refuse(Reason::kReloadFailed, "this process was told to stop");
   // It will read the config as it is then.
   if (phase_ == Phase::kWaiting) return number_;
   if (phase_ != Phase::kIdle) {
@@ -254,6 +255,7 @@ void Handover::end_process() {
 }
 
 void Handover::abandon() {
+  abandoned_ = true;
   if (phase_ == Phase::kIdle) return;
   fail("this process was told to stop");
 }

@@ -59,7 +59,7 @@ class Handover final : public admin::SoftRestart {
   bool frozen() const { return phase_ >= Phase::kFlushing; }
   /// Another process serves.
   bool gone() const { return phase_ == Phase::kGone; }
-  /// Ends the new process, if there is one: this one stops.
+  /// Ends the new process, if there is one, and begins no other: this one stops.
   void abandon();
 
  private:
@@ -95,6 +95,7 @@ class Handover final : public admin::SoftRestart {
   ErrorLog& errors_;
   const Setup setup_;
   const Agent agent_;
+  bool abandoned_ = false;
 
   Phase phase_ = Phase::kIdle;
   std::uint64_t number_ = 0;  ///< of the last that was begun

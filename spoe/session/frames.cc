@@ -120,8 +120,9 @@ void SpoeSession::Impl::take_notify(const Frame& frame, TimePoint arrived) {
   if (state == State::kHealthCheck) {
     return refuse_with(Status::kInvalid, Reason::kBadFrame, "an event after a health check");
   }
-  if (header.stream_id == 0 || header.frame_id == 0) {
-    return refuse_with(Status::kInvalid, Reason::kBadFrame, "an event whose stream or frame id is 0");
+  // The first stream of a HAProxy 2.6 process has the id 0, whatever its text says.
+  if (header.frame_id == 0) {
+    return refuse_with(Status::kInvalid, Reason::kBadFrame, "an event whose frame id is 0");
   }
   if (fragments.stage == Fragments::Stage::kOpen) {
     return refuse_with(Status::kInterlaced, Reason::kBadFrame, "an event between the pieces of another");

@@ -54,7 +54,7 @@ class _Config(AgentConfig):
 
     def toml(self, directory: Path, port: int) -> str:
         changes = {"192.0.2.10:10300": f"127.0.0.1:{port}",
-                   "[peers]": f'[admin]\nsocket = "{directory}/admin.sock"\n\n[log]\nlevel = "debug"\n\n[peers]',
+                   "[peers]": f'[spoe]\nlisten = []\n\n[admin]\nsocket = "{directory}/admin.sock"\n\n[log]\nlevel = "debug"\n\n[peers]',
                    'name = "agent-1"': f'state-dir = "{directory}/state"\nname = "agent-1"'}
         for address, name in (("192.0.2.11:10000", "lb1"), ("192.0.2.12:10000", "lb2")):
             changes[address] = f"127.0.0.1:{self.ports[name]}"

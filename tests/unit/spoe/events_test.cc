@@ -11,6 +11,11 @@ using ::testing::SizeIs;
 
 class EventsTest : public SpoeSessionTest {};
 
+TEST_F(EventsTest, TheFirstStreamOfAProcessIsOneAsAnyOther) {
+  establish();
+  EXPECT_THAT(reply(notify(0, 1)), ElementsAre("ACK 0.1 2.ok=true"));
+}
+
 TEST_F(EventsTest, TheHandlerSeesTheMessagesAndItsVariablesAreSent) {
   establish();
   handler.on_notified = [](MessageReader, Answer& answer) -> Result<void> {
