@@ -39,8 +39,8 @@ App::App(const config::Config& config, std::string config_file, std::string prog
       snapshots_(loop_, hub_, errors_, snapshot::snapshot_path(config.agent.state_dir),
                  config.agent.snapshot_interval),
       handover_(loop_, hub_, errors_, {std::move(program), config_file, config.agent.switch_timeout},
-                {[this] { return listening(); }, [this] { freeze(); }, [this] { thaw(); },
-                 [this](pid_t successor) { retire(successor); }}),
+                {[this] { return listening(); }, [this] { return spoe_.sockets(); }, [this] { freeze(); },
+                 [this] { thaw(); }, [this](pid_t successor) { retire(successor); }}),
       commands_(hub_, handover_, loop_.now()),
       spoe_(loop_, hub_, config.spoe),
       peers_(loop_),
@@ -77,6 +77,7 @@ Result<void> App::start_take_over() {
   takeover_.emplace(
       loop_, hub_,
       Takeover::Agent{[this](std::vector<net::UniqueFd> inherited) { return prepare(std::move(inherited)); },
+                      [this](std::vector<net::UniqueFd> parcel) { return spoe_.keep(std::move(parcel)); },
                       [this] { serve(); }, [this] { close_inherited(); },
                       [this] {
                         failed_ = true;
@@ -127,6 +128,7 @@ void App::serve() {
   if (takeover_) {
     if (auto restored = restore_runtime(); !restored) log::warning("{}", to_string(restored.error()));
   }
+  spoe_.serve_kept();
   for (net::Listener& listener : listeners_) listener.resume();
   for (Dialler& dialler : diallers_) dialler.start();
   snapshots_.start();

@@ -192,8 +192,21 @@ void Handover::flushed() {
         {Reason::kMessageTooLong, fmt::format("{} contributions are too long to be told", left_out)},
         "soft restart", loop_.now());
   }
+  if (auto sent = send_sockets(); !sent) return fail(to_string(sent.error()));
   if (auto sent = send_state(fmt::format("switch {}", link_->size()), {}); !sent)
     fail(to_string(sent.error()));
+}
+
+Result<void> Handover::send_sockets() {
+  const std::vector<SpoeSocket> sockets = agent_.spoe_sockets();
+  const auto parcels = pack(sockets);
+  if (!parcels) return tl::unexpected(parcels.error());
+  for (const SpoeParcel& parcel : *parcels) {
+    std::vector<int> descriptors = {parcel.file.get()};
+    descriptors.insert(descriptors.end(), parcel.sockets.begin(), parcel.sockets.end());
+    if (auto sent = channel_->send(kSocketsVerb, descriptors); !sent) return sent;
+  }
+  return {};
 }
 
 void Handover::timed_out() {

@@ -11,6 +11,7 @@
 
 #include "agent/admin/soft_restart.h"
 #include "agent/base/error_log.h"
+#include "agent/daemon/spoe_sockets.h"
 #include "agent/net/connection.h"
 #include "agent/net/descriptor_channel.h"
 #include "agent/net/loop.h"
@@ -29,6 +30,7 @@ namespace stickmesh::daemon {
 ///
 ///     old: state NAME  the agent's name; a file with what is no contribution, and the listeners
 ///     new: learned     it has all that was there, and opened all that it needs
+///     old: sockets     some connections with HAProxy's SPOE filter, and how far they are; none, one or more
 ///     old: switch SIZE the file once more, and how many bytes the lesson and the changes have
 ///     new: ready
 ///     old: go          from here on only the new one writes
@@ -44,6 +46,8 @@ class Handover final : public admin::SoftRestart {
   /// What it has done by the agent.
   struct Agent {
     std::function<std::vector<int>()> listeners;
+    /// Of the frozen process: the connections with HAProxy's SPOE filter.
+    std::function<std::vector<SpoeSocket>()> spoe_sockets;
     std::function<void()> freeze;  ///< nothing comes in or goes out any more
     std::function<void()> thaw;    ///< also after `retire`, when the successor has ended at once
     std::function<void(pid_t successor)> retire;
@@ -82,6 +86,7 @@ class Handover final : public admin::SoftRestart {
   bool under_way() const { return phase_ != Phase::kIdle && phase_ != Phase::kWaiting; }
   void freeze();
   void flushed();
+  Result<void> send_sockets();
   void teaching_ended(const Error& why);
   void timed_out();
   void child_may_have_ended();

@@ -41,7 +41,7 @@ std::string_view word(spoe::State state) {
   return "closing";
 }
 
-void add(spoe::Counters& sum, const spoe::Counters& more) {
+void add_counters(spoe::Counters& sum, const spoe::Counters& more) {
   sum.events += more.events;
   sum.answered += more.answered;
   sum.overloaded += more.overloaded;
@@ -61,6 +61,7 @@ SpoeServer::SpoeServer(net::Loop& loop, pipeline::Hub& hub, const config::Spoe& 
     : loop_(loop),
       hub_(hub),
       handler_(hub),
+      listens_(!config.listen.empty()),
       drain_timer_(loop, [this] { look_for_the_end(); }),
       connections_(loop, kUnanswered) {
   options_.max_frame_size = config.max_frame_size;
@@ -73,11 +74,44 @@ void SpoeServer::accept(net::UniqueFd socket, const net::SocketAddress& from) {
   ++accepted_;
   auto session = std::make_unique<spoe::SpoeSession>(options_, handler_, loop_.now());
   if (handler_.draining()) session->drain(loop_.now());
-  clients_.emplace(session.get(), Client{source_of(from).text, loop_.now()});
-  connections_.add(std::move(socket), from, std::move(session),
-                   [this](net::Connection& connection, const Error& why) {
-                     closed(static_cast<spoe::SpoeSession&>(connection.session()), why);
-                   });
+  add(std::move(socket), from, std::move(session));
+}
+
+void SpoeServer::add(net::UniqueFd socket, const net::SocketAddress& from,
+                     std::unique_ptr<spoe::SpoeSession> session) {
+  Client& client = clients_[session.get()];
+  client = {source_of(from).text, loop_.now(), nullptr};
+  client.connection = &connections_.add(std::move(socket), from, std::move(session),
+                                        [this](net::Connection& connection, const Error& why) {
+                                          closed(static_cast<spoe::SpoeSession&>(connection.session()), why);
+                                        });
+}
+
+std::vector<SpoeSocket> SpoeServer::sockets() const {
+  std::vector<SpoeSocket> sockets;
+  for (const auto& [session, client] : clients_) {
+    auto saved = session->export_state();
+    if (!saved || !client.connection->is_open()) continue;
+    sockets.push_back({client.connection->fd(), client.connection->peer(), std::move(*saved)});
+  }
+  return sockets;
+}
+
+Result<void> SpoeServer::keep(std::vector<net::UniqueFd> parcel) {
+  auto sockets = unpack(std::move(parcel));
+  if (!sockets) return tl::unexpected(sockets.error());
+  for (ReceivedSpoeSocket& socket : *sockets) kept_.push_back(std::move(socket));
+  return {};
+}
+
+void SpoeServer::serve_kept() {
+  for (ReceivedSpoeSocket& kept : std::exchange(kept_, {})) {
+    auto session =
+        std::make_unique<spoe::SpoeSession>(options_, handler_, std::move(kept.session), loop_.now());
+    // The config has no place for them any more.
+    if (!listens_) session->disconnect(loop_.now());
+    add(std::move(kept.socket), kept.from, std::move(session));
+  }
 }
 
 // HAProxy ends its connections, and every health check, without a word (spop.md 1.10).
@@ -86,7 +120,7 @@ void SpoeServer::closed(const spoe::SpoeSession& session, const Error& why) {
   const Error& reason = session.ended() ? *session.ended() : why;
   const spoe::Counters& counters = session.counters();
   if (session.frame_size() != 0 && session.engine_id().empty() && counters.events == 0) ++health_checks_;
-  add(past_, counters);
+  add_counters(past_, counters);
   const std::string where = fmt::format("SPOE client {}", client->second.address);
   if (reason.reason == Reason::kConnectionLost) {
     log::debug("{}: {}", where, to_string(reason));
@@ -103,8 +137,8 @@ void SpoeServer::resume() {
 
 void SpoeServer::hand_on() {
   handler_.set_replaced(true);
-  connections_.resume();
-  for (const auto& [session, client] : clients_) session->disconnect(loop_.now());
+  connections_.drop_all();
+  clients_.clear();
 }
 
 bool SpoeServer::in_use() const {
@@ -140,7 +174,7 @@ admin::SpoeOverview SpoeServer::overview(TimePoint /*now*/) const {
   std::set<std::string_view> engines;
   for (const auto& [session, client] : clients_) {
     const spoe::Counters& counters = session->counters();
-    add(all, counters);
+    add_counters(all, counters);
     if (!session->engine_id().empty()) engines.insert(session->engine_id());
     overview.connections.push_back({client.address, session->engine_id(), std::string(word(session->state())),
                                     client.since, session->frame_size(), counters.events,

@@ -6,6 +6,7 @@
 
 #include "agent/admin/spoe_source.h"
 #include "agent/config/config.h"
+#include "agent/daemon/spoe_sockets.h"
 #include "agent/net/connection_set.h"
 #include "agent/net/timer.h"
 #include "agent/pipeline/hub.h"
@@ -21,11 +22,17 @@ class SpoeServer final : public admin::SpoeSource {
 
   void accept(net::UniqueFd socket, const net::SocketAddress& from);
 
+  /// While suspended: the connections as another process can go on with them, if it does before `resume`.
+  std::vector<SpoeSocket> sockets() const;
+  /// Such connections, from another process: kept until `serve_kept`.
+  Result<void> keep(std::vector<net::UniqueFd> parcel);
+  void serve_kept();
+
   /// Nothing is read or written until `resume`.
   void suspend() { connections_.suspend(); }
   /// This process is in charge.
   void resume();
-  /// Another process counts from now on: HAProxy is told to dial that.
+  /// Another process serves the connections that `sockets` had.
   void hand_on();
 
   /// Whether a soft stop would have to wait for somebody.
@@ -42,8 +49,10 @@ class SpoeServer final : public admin::SpoeSource {
   struct Client {
     std::string address;
     TimePoint since;
+    net::Connection* connection = nullptr;
   };
 
+  void add(net::UniqueFd socket, const net::SocketAddress& from, std::unique_ptr<spoe::SpoeSession> session);
   void closed(const spoe::SpoeSession& session, const Error& why);
   void look_for_the_end();
 
@@ -53,6 +62,8 @@ class SpoeServer final : public admin::SpoeSource {
   spoe::EventHandler handler_;
   std::unordered_map<spoe::SpoeSession*, Client> clients_;
   spoe::Counters past_;  ///< of connections that have ended
+  std::vector<ReceivedSpoeSocket> kept_;
+  const bool listens_;
   std::uint64_t accepted_ = 0;
   std::uint64_t health_checks_ = 0;
   net::Timer drain_timer_;

@@ -296,13 +296,48 @@ class ComingAndGoingTest(SpoeTest):
         self.assertEqual(lost, [], "each request that HAProxy took had its answer")
         wait.until(lambda: self.show()["Connections"], lambda count: count < 10, what="old connections are released")
 
-    def test_a_soft_restart_goes_on_with_what_was_counted(self) -> None:
-        self.agent()
+    def test_a_soft_restart_under_load_loses_nothing(self) -> None:
+        self.agent(agent_section='switch-timeout = "200ms"')
         layout = self.spoe_instance("lb1", {"track": TRACK}, ["http_req_cnt"])
-        self.assertEqual(ask(layout.http_port)["http_req_cnt"], "1")
+        loads = [Load(layout.http_port) for _ in range(3)]
+        for load in loads:
+            self.addCleanup(load.stop)
+        for _ in range(3):
+            seen = len(loads[0].answers)
+            wait.until(lambda: len(loads[0].answers), lambda count: count > seen + 50, what="requests flow")
+            self.assertTrue(self.daemon.reload().startswith("done:"))
+        seen = len(loads[0].answers)
+        wait.until(lambda: len(loads[0].answers), lambda count: count > seen + 50, what="requests flow")
+        answers = [answer for load in loads for answer in load.stop()]
+        self.assertEqual([answer for answer in answers if answer.get("ok") != "1"], [], "each request had its answer")
+        counts = sorted(int(answer["http_req_cnt"]) for answer in answers)
+        self.assertEqual(counts, list(range(1, len(answers) + 1)), "each was counted once")
+        self.assertEqual(self.daemon.errors(), {})
+
+    def test_a_connection_outlives_a_soft_restart(self) -> None:
+        """With an event of which only a part has come."""
+        self.agent(spoe_section='deadline = "10s"')
+        client = self.client()
+        track = spop.message("track", table="clients", key="joe", gpc0=1)
+        self.assertEqual(client.event(track)["gpc0"], 1)
+        event = spop.Frame(spop.NOTIFY, spop.FIN, 9, 1, track).encode()
+        client.send(event[:20])
         self.assertTrue(self.daemon.reload().startswith("done:"))
-        wait.until(lambda: ask(layout.http_port, "amy").get("ok"), lambda ok: ok == "1", what="the new process answers")
-        self.assertEqual(ask(layout.http_port)["http_req_cnt"], "2")
+        client.send(event[20:])
+        frame = client.frame()
+        assert frame is not None
+        self.assertEqual((frame.stream, spop.variables(frame.payload)["gpc0"]), (9, 2))
+        self.assertEqual(self.show()["Connections"], 1)
+
+    def test_a_soft_restart_without_a_listener_ends_connections(self) -> None:
+        self.agent()
+        client = self.client()
+        client.event(spop.message("track", table="clients", key="joe", gpc0=1))
+        self.daemon.config.spoe = []
+        self.assertTrue(self.daemon.reload().startswith("done:"))
+        frame = client.frame()
+        assert frame is not None
+        self.assertEqual(frame.kind, spop.AGENT_DISCONNECT)
 
 
 class DrainTest(SpoeTest):
