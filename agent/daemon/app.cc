@@ -38,9 +38,10 @@ App::App(const config::Config& config, std::string config_file, std::string prog
       sessions_(hub_),
       snapshots_(loop_, hub_, errors_, snapshot::snapshot_path(config.agent.state_dir),
                  config.agent.snapshot_interval),
-      handover_(loop_, hub_, errors_, {std::move(program), config_file, config.agent.switch_timeout},
-                {[this] { return listening(); }, [this] { return spoe_.sockets(); }, [this] { freeze(); },
-                 [this] { thaw(); }, [this](pid_t successor) { retire(successor); }}),
+      handover_(
+          loop_, hub_, errors_, {std::move(program), config_file, config.agent.switch_timeout},
+          {[this] { return listening(); }, [this] { return spoe_.sockets(); }, [this] { spoe_.hand_on(); },
+           [this] { freeze(); }, [this] { thaw(); }, [this](pid_t successor) { retire(successor); }}),
       commands_(hub_, handover_, loop_.now()),
       spoe_(loop_, hub_, config.spoe),
       peers_(loop_),

@@ -230,8 +230,10 @@ void Handover::child_may_have_ended() {
 
 void Handover::fail(std::string why, bool again) {
   const bool was_frozen = frozen();
+  const bool served = phase_ == Phase::kGoing;
   timer_.stop();
   end_process();
+  if (served) agent_.drop_spoe();
   again = again && tries_ <= kTryAgainAfter.size();
   phase_ = again ? Phase::kWaiting : Phase::kIdle;
   if (again) {

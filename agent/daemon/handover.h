@@ -48,6 +48,8 @@ class Handover final : public admin::SoftRestart {
     std::function<std::vector<int>()> listeners;
     /// Of the frozen process: the connections with HAProxy's SPOE filter.
     std::function<std::vector<SpoeSocket>()> spoe_sockets;
+    /// Another process has read and written on these, so that this one cannot go on with them.
+    std::function<void()> drop_spoe;
     std::function<void()> freeze;  ///< nothing comes in or goes out any more
     std::function<void()> thaw;    ///< also after `retire`, when the successor has ended at once
     std::function<void(pid_t successor)> retire;

@@ -32,7 +32,7 @@ class SpoeServer final : public admin::SpoeSource {
   void suspend() { connections_.suspend(); }
   /// This process is in charge.
   void resume();
-  /// Another process serves the connections that `sockets` had.
+  /// Another process serves the connections that `sockets` had, or has begun to: they are let go.
   void hand_on();
 
   /// Whether a soft stop would have to wait for somebody.

@@ -3,14 +3,17 @@ their stick tables."""
 from __future__ import annotations
 
 import http.client
+import os
 import socket
+import sys
 import threading
 import time
+import unittest.mock
+from pathlib import Path
 
 from support import http_client, spop, wait
-from support.agent import Agent, AgentConfig, PeerConfig
+from support.agent import Agent, AgentConfig, PeerConfig, daemon_path
 from support.case import MeshTest
-from support.haproxy import HAProxy
 from support.layout import Layout
 from support.ports import free_port
 from support.spoe_layout import SpoeLayout
@@ -338,6 +341,35 @@ class ComingAndGoingTest(SpoeTest):
         frame = client.frame()
         assert frame is not None
         self.assertEqual(frame.kind, spop.AGENT_DISCONNECT)
+
+
+class FailedRestartTest(SpoeTest):
+    needs_haproxy = False
+
+    def test_connections_go_on_when_the_switch_is_abandoned(self) -> None:
+        """The new process has been given them by then, and says nothing more than that it has learned."""
+        program = self.directory / "stickmeshd"
+        program.write_bytes(Path(daemon_path()).read_bytes())
+        program.chmod(0o755)
+        with unittest.mock.patch.dict(os.environ, {"STICKMESHD": str(program)}):
+            self.agent(agent_section='switch-timeout = "100ms"', spoe_section='deadline = "10s"')
+        client = self.client()
+        track = spop.message("track", table="clients", key="joe", gpc0=1)
+        self.assertEqual(client.event(track)["gpc0"], 1)
+        program.unlink()
+        program.write_text(f"#!{sys.executable}\nimport socket, time\n"
+                           "channel = socket.socket(fileno=3)\nchannel.send(b'learned')\ntime.sleep(60)\n")
+        program.chmod(0o755)
+        reloading = threading.Thread(target=self.daemon.ask, args=("reload", 60.0))
+        reloading.start()
+        counts = []
+        while reloading.is_alive():
+            counts.append(client.event(track)["gpc0"])
+            time.sleep(0.02)
+        reloading.join()
+        self.assertEqual(counts, list(range(2, len(counts) + 2)))
+        self.assertGreaterEqual(self.daemon.log().count("it is tried again in"), 3)
+        self.assertEqual(self.daemon.errors(), {"reload-failed": 1})
 
 
 class DrainTest(SpoeTest):
