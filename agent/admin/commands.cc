@@ -16,6 +16,7 @@ constexpr std::string_view kHelp =
     "show tables                                     tables with their definitions and counters\n"
     "show table NAME [key K] [data.TYPE OP VALUE] [origins] [json]\n"
     "                                                entries; OP is eq, ne, lt, le, gt or ge\n"
+    "show spoe                                       events of HAProxy's SPOE filter, and who sends them\n"
     "show errors                                     refusals by reason, and the newest of them\n"
     "set table NAME key K [expire TIME] data.TYPE V ...\n"
     "                                                this agent's own contribution to an entry\n"
@@ -106,6 +107,7 @@ std::unique_ptr<Answer> Commands::run(std::string_view line, TimePoint now) {
     if (is("show", "peers")) return text_answer(show_peers(now));
     if (is("show", "tables")) return text_answer(show_tables());
     if (is("show", "errors")) return text_answer(show_errors());
+    if (is("show", "spoe")) return text_answer(show_spoe(now));
   }
   if (is("show", "peers") && words.size() == 3) return show_peer(words[2], now);
   if (is("show", "table")) return show_table(words, now);

@@ -9,6 +9,7 @@
 
 #include "agent/admin/cli_session.h"
 #include "agent/admin/soft_restart.h"
+#include "agent/admin/spoe_source.h"
 #include "agent/pipeline/hub.h"
 
 namespace stickmesh::admin {
@@ -21,6 +22,8 @@ class Commands final : public CommandHandler {
   Commands(pipeline::Hub& hub, SoftRestart& soft_restart, TimePoint started)
       : hub_(hub), soft_restart_(soft_restart), started_(started) {}
 
+  /// What `show spoe` shows; must outlive it. Nothing without.
+  void set_spoe(const SpoeSource& spoe) { spoe_ = &spoe; }
   /// From now on every command is refused, because of |why|.
   void retire(std::string why) { retired_ = std::move(why); }
 
@@ -34,6 +37,7 @@ class Commands final : public CommandHandler {
   std::unique_ptr<Answer> show_peer(const std::string& name, TimePoint now);
   std::string show_tables() const;
   std::string show_errors() const;
+  std::string show_spoe(TimePoint now) const;
   std::unique_ptr<Answer> show_table(const Words& words, TimePoint now);
   std::unique_ptr<Answer> set_table(const Words& words, TimePoint now);
   std::unique_ptr<Answer> clear_table(const Words& words, TimePoint now);
@@ -47,6 +51,7 @@ class Commands final : public CommandHandler {
   pipeline::Hub& hub_;
   SoftRestart& soft_restart_;
   TimePoint started_;
+  const SpoeSource* spoe_ = nullptr;
   std::string retired_;
 };
 

@@ -53,15 +53,20 @@ void check_reachable(const Config& config, const Places& places, Report& report)
 
 void check_listens(const Config& config, Report& report) {
   std::map<std::string, unsigned> seen;
-  for (const Listen& listen : config.peers.listen) {
-    const auto [first, is_new] = seen.emplace(to_string(listen.address), listen.line.number);
-    if (is_new) continue;
-    report.fail(listen.line.number,
-                fmt::format("peers.listen: {} is already in line {}", quote(first->first), first->second));
-  }
-  const auto admin = seen.find(config.admin.socket);
-  if (admin == seen.end()) return;
-  report.fail(admin->second, fmt::format("peers.listen: {} is admin.socket", quote(admin->first)));
+  const auto check = [&](std::string_view key, const std::vector<Listen>& listens) {
+    for (const Listen& listen : listens) {
+      const std::string address = to_string(listen.address);
+      if (address == config.admin.socket) {
+        report.fail(listen.line.number, fmt::format("{}: {} is admin.socket", key, quote(address)));
+      }
+      const auto [first, is_new] = seen.emplace(address, listen.line.number);
+      if (is_new) continue;
+      report.fail(listen.line.number,
+                  fmt::format("{}: {} is already in line {}", key, quote(first->first), first->second));
+    }
+  };
+  check("peers.listen", config.peers.listen);
+  check("spoe.listen", config.spoe.listen);
 }
 
 void check_status(const Config& config, const Places& places, Report& report) {

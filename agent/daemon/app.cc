@@ -38,15 +38,18 @@ App::App(const config::Config& config, std::string config_file, std::string prog
       sessions_(hub_),
       snapshots_(loop_, hub_, errors_, snapshot::snapshot_path(config.agent.state_dir),
                  config.agent.snapshot_interval),
-      handover_(loop_, hub_, errors_, {std::move(program), config_file, config.agent.switch_timeout},
-                {[this] { return listening(); }, [this] { freeze(); }, [this] { thaw(); },
-                 [this](pid_t successor) { retire(successor); }}),
+      handover_(
+          loop_, hub_, errors_, {std::move(program), config_file, config.agent.switch_timeout},
+          {[this] { return listening(); }, [this] { return spoe_.sockets(); }, [this] { spoe_.hand_on(); },
+           [this] { freeze(); }, [this] { thaw(); }, [this](pid_t successor) { retire(successor); }}),
       commands_(hub_, handover_, loop_.now()),
+      spoe_(loop_, hub_, config.spoe),
       peers_(loop_),
       admins_(loop_),
       work_timer_(loop_, [this] { work(); }),
       work_deferred_(loop_, [this] { work(); }),
       end_timer_(loop_, [this] { loop_.stop(); }) {
+  commands_.set_spoe(spoe_);
   hub_.set_wakeup([this] { work_deferred_.schedule(); });
   hub_.on_session_ended([this](const pipeline::Peer& peer) {
     for (Dialler& dialler : diallers_) {
@@ -75,6 +78,7 @@ Result<void> App::start_take_over() {
   takeover_.emplace(
       loop_, hub_,
       Takeover::Agent{[this](std::vector<net::UniqueFd> inherited) { return prepare(std::move(inherited)); },
+                      [this](std::vector<net::UniqueFd> parcel) { return spoe_.keep(std::move(parcel)); },
                       [this] { serve(); }, [this] { close_inherited(); },
                       [this] {
                         failed_ = true;
@@ -101,7 +105,7 @@ Result<void> App::begin() {
     log::notice("SIGHUP: the log was reopened");
   });
   signals_.emplace_back(loop_, SIGUSR2, [this] {
-    if (waiting()) return;
+    if (waiting() || spoe_.draining()) return;
     if (auto begun = handover_.begin(); !begun) log::notice("SIGUSR2: {}", to_string(begun.error()));
   });
   for (const config::Table& table : config_.table) {
@@ -115,6 +119,7 @@ Result<void> App::prepare(std::vector<net::UniqueFd> inherited) {
   inherited_ = std::move(inherited);
   if (auto listening = listen_for_commands(); !listening) return listening;
   if (auto listening = listen_for_peers(); !listening) return listening;
+  if (auto listening = listen_for_events(); !listening) return listening;
   for (net::Listener& listener : listeners_) listener.pause();
   return make_diallers();
 }
@@ -124,6 +129,7 @@ void App::serve() {
   if (takeover_) {
     if (auto restored = restore_runtime(); !restored) log::warning("{}", to_string(restored.error()));
   }
+  spoe_.serve_kept();
   for (net::Listener& listener : listeners_) listener.resume();
   for (Dialler& dialler : diallers_) dialler.start();
   snapshots_.start();
@@ -148,6 +154,7 @@ std::vector<int> App::listening() const {
 void App::freeze() {
   for (net::Listener& listener : listeners_) listener.pause();
   peers_.suspend();
+  spoe_.suspend();
   admins_.suspend();
   snapshots_.pause();
 }
@@ -161,6 +168,7 @@ void App::thaw() {
   snapshots_.start();
   for (net::Listener& listener : listeners_) listener.resume();
   peers_.resume();
+  spoe_.resume();
   admins_.resume();
   hub_.wake();
 }
@@ -176,6 +184,7 @@ void App::retire(pid_t successor) {
   tell_main_process(successor);
   commands_.retire(fmt::format("process {} is in charge now: ask again", successor));
   admins_.resume();
+  spoe_.hand_on();
   end_timer_.set(loop_.now() + kGrace);
 }
 
@@ -261,6 +270,19 @@ Result<void> App::listen_for_peers() {
   return {};
 }
 
+Result<void> App::listen_for_events() {
+  for (const config::Listen& listen : config_.spoe.listen) {
+    auto socket = this->listen(config::to_string(listen.address), options_of(listen));
+    if (!socket) return tl::unexpected(socket.error());
+    listeners_.emplace_back(loop_, std::move(*socket),
+                            [this](net::UniqueFd client, const net::SocketAddress& from) {
+                              spoe_.accept(std::move(client), from);
+                            });
+    log::info("SPOE events are taken on {}", listeners_.back().address().to_string());
+  }
+  return {};
+}
+
 Result<void> App::make_diallers() {
   for (pipeline::Peer& peer : hub_.peers()) {
     if (peer.setup.address.empty()) continue;
@@ -298,6 +320,14 @@ void App::stop(const char* signal) {
   }
   handover_.abandon();
   if (const auto told = net::notify_systemd("STOPPING=1"); !told) log::warning("{}", to_string(told.error()));
+  // Asked twice, it does not wait. What is counted until then is for the snapshot, and for others, too.
+  if (!spoe_.in_use() || spoe_.draining()) return end();
+  log::notice("events are answered until HAProxy goes elsewhere, for {} at most",
+              describe(config_.agent.drain_timeout));
+  spoe_.drain(config_.agent.drain_timeout, [this] { end(); });
+}
+
+void App::end() {
   snapshots_.finish();
   listeners_.clear();
   peers_.close_all({Reason::kConnectionLost, "this agent stops"});

@@ -13,6 +13,7 @@
 #include "agent/daemon/handover.h"
 #include "agent/daemon/peer_sessions.h"
 #include "agent/daemon/snapshots.h"
+#include "agent/daemon/spoe_server.h"
 #include "agent/daemon/takeover.h"
 #include "agent/net/connection_set.h"
 #include "agent/net/listener.h"
@@ -57,12 +58,14 @@ class App {
   Result<void> protect_peers();
   Result<void> listen_for_peers();
   Result<void> listen_for_commands();
+  Result<void> listen_for_events();
   Result<void> make_diallers();
   std::vector<int> listening() const;
   /// This process is to take over, and does not serve yet.
   bool waiting() const { return takeover_ && takeover_->waiting(); }
   void work();
   void stop(const char* signal);
+  void end();
 
   const config::Config& config_;
   net::Loop loop_;
@@ -74,6 +77,7 @@ class App {
   Snapshots snapshots_;
   Handover handover_;
   admin::Commands commands_;
+  SpoeServer spoe_;
   net::ConnectionSet peers_;
   net::ConnectionSet admins_;
   std::list<net::Listener> listeners_;

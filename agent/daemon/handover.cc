@@ -49,6 +49,7 @@ Handover::~Handover() {
 }
 
 Result<std::uint64_t> Handover::begin() {
+  if (abandoned_) return refuse(Reason::kReloadFailed, "this process was told to stop");
   // It will read the config as it is then.
   if (phase_ == Phase::kWaiting) return number_;
   if (phase_ != Phase::kIdle) {
@@ -191,8 +192,21 @@ void Handover::flushed() {
         {Reason::kMessageTooLong, fmt::format("{} contributions are too long to be told", left_out)},
         "soft restart", loop_.now());
   }
+  if (auto sent = send_sockets(); !sent) return fail(to_string(sent.error()));
   if (auto sent = send_state(fmt::format("switch {}", link_->size()), {}); !sent)
     fail(to_string(sent.error()));
+}
+
+Result<void> Handover::send_sockets() {
+  const std::vector<SpoeSocket> sockets = agent_.spoe_sockets();
+  const auto parcels = pack(sockets);
+  if (!parcels) return tl::unexpected(parcels.error());
+  for (const SpoeParcel& parcel : *parcels) {
+    std::vector<int> descriptors = {parcel.file.get()};
+    descriptors.insert(descriptors.end(), parcel.sockets.begin(), parcel.sockets.end());
+    if (auto sent = channel_->send(kSocketsVerb, descriptors); !sent) return sent;
+  }
+  return {};
 }
 
 void Handover::timed_out() {
@@ -216,9 +230,13 @@ void Handover::child_may_have_ended() {
 
 void Handover::fail(std::string why, bool again) {
   const bool was_frozen = frozen();
-  if (phase_ == Phase::kGoing) hub_.meet_agents_anew();
+  const bool served = phase_ == Phase::kGoing;
   timer_.stop();
   end_process();
+  if (served) {
+    hub_.meet_agents_anew();
+    agent_.drop_spoe();
+  }
   again = again && tries_ <= kTryAgainAfter.size();
   phase_ = again ? Phase::kWaiting : Phase::kIdle;
   if (again) {
@@ -255,6 +273,7 @@ void Handover::end_process() {
 }
 
 void Handover::abandon() {
+  abandoned_ = true;
   if (phase_ == Phase::kIdle) return;
   fail("this process was told to stop");
 }

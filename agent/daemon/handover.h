@@ -11,6 +11,7 @@
 
 #include "agent/admin/soft_restart.h"
 #include "agent/base/error_log.h"
+#include "agent/daemon/spoe_sockets.h"
 #include "agent/net/connection.h"
 #include "agent/net/descriptor_channel.h"
 #include "agent/net/loop.h"
@@ -29,6 +30,7 @@ namespace stickmesh::daemon {
 ///
 ///     old: state NAME  the agent's name; a file with what is no contribution, and the listeners
 ///     new: learned     it has all that was there, and opened all that it needs
+///     old: sockets     some connections with HAProxy's SPOE filter, and how far they are; none, one or more
 ///     old: switch SIZE the file once more, and how many bytes the lesson and the changes have
 ///     new: ready
 ///     old: go          from here on only the new one writes
@@ -44,6 +46,10 @@ class Handover final : public admin::SoftRestart {
   /// What it has done by the agent.
   struct Agent {
     std::function<std::vector<int>()> listeners;
+    /// Of the frozen process: the connections with HAProxy's SPOE filter.
+    std::function<std::vector<SpoeSocket>()> spoe_sockets;
+    /// Another process has read and written on these, so that this one cannot go on with them.
+    std::function<void()> drop_spoe;
     std::function<void()> freeze;  ///< nothing comes in or goes out any more
     std::function<void()> thaw;    ///< also after `retire`, when the successor has ended at once
     std::function<void(pid_t successor)> retire;
@@ -59,7 +65,7 @@ class Handover final : public admin::SoftRestart {
   bool frozen() const { return phase_ >= Phase::kFlushing; }
   /// Another process serves.
   bool gone() const { return phase_ == Phase::kGone; }
-  /// Ends the new process, if there is one: this one stops.
+  /// Ends the new process, if there is one, and begins no other: this one stops.
   void abandon();
 
  private:
@@ -82,6 +88,7 @@ class Handover final : public admin::SoftRestart {
   bool under_way() const { return phase_ != Phase::kIdle && phase_ != Phase::kWaiting; }
   void freeze();
   void flushed();
+  Result<void> send_sockets();
   void teaching_ended(const Error& why);
   void timed_out();
   void child_may_have_ended();
@@ -95,6 +102,7 @@ class Handover final : public admin::SoftRestart {
   ErrorLog& errors_;
   const Setup setup_;
   const Agent agent_;
+  bool abandoned_ = false;
 
   Phase phase_ = Phase::kIdle;
   std::uint64_t number_ = 0;  ///< of the last that was begun

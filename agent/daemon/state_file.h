@@ -9,7 +9,11 @@
 
 namespace stickmesh::daemon {
 
-/// What the new process of a soft restart has to know besides contributions, in a file that has no name.
+/// Bytes for another process of this host, in a file that has no name.
+Result<net::UniqueFd> file_of(Bytes bytes);
+Result<std::vector<std::byte>> content_of(int file);
+
+/// What the new process of a soft restart has to know besides contributions, in such a file.
 Result<net::UniqueFd> write_state(pipeline::Hub& hub, TimePoint now);
 /// Lays it over what |hub| has.
 Result<void> read_state(int file, pipeline::Hub& hub, TimePoint now);

@@ -48,6 +48,8 @@ void Takeover::heard(std::string_view text, std::vector<net::UniqueFd> descripto
     std::from_chars(text.data(), text.data() + text.size(), lesson_size_);
     last_state_ = std::move(descriptors.front());
     take_over_if_complete();
+  } else if (text == kSocketsVerb && phase_ == Phase::kLearned) {
+    if (auto kept = agent_.keep_sockets(std::move(descriptors)); !kept) fail(kept.error().detail);
   } else if (text == "go" && phase_ == Phase::kReady) {
     phase_ = Phase::kServing;
     agent_.serve();

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/net/connection.h"
@@ -19,6 +20,8 @@ namespace stickmesh::daemon {
 inline constexpr const char* kTakeoverOption = "--take-over";
 inline constexpr int kChannelDescriptor = 3;
 inline constexpr int kLessonDescriptor = 4;
+/// The message that brings connections with HAProxy's SPOE filter.
+inline constexpr std::string_view kSocketsVerb = "sockets";
 
 /// The new process of a soft restart: learns everything from the old one, and serves in its place once that
 /// says so. `Handover` has the messages.
@@ -28,6 +31,8 @@ class Takeover {
   struct Agent {
     /// Opens all that is served, with the old process's listeners where they fit, and lets it wait.
     std::function<Result<void>(std::vector<net::UniqueFd> listeners)> prepare;
+    /// Keeps connections for when it serves.
+    std::function<Result<void>(std::vector<net::UniqueFd> parcel)> keep_sockets;
     std::function<void()> serve;
     std::function<void()> tidy_up;  ///< once the other process knows that this one serves
     /// Nothing comes of it.

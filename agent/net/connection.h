@@ -39,6 +39,8 @@ class Connection {
 
   Session& session() { return *session_; }
   const SocketAddress& peer() const { return peer_; }
+  /// To be passed on to another process, while this object is suspended.
+  int fd() const { return socket_.get(); }
   bool is_open() const { return static_cast<bool>(socket_); }
   /// Something was written: what the other side said, if it dialled us, was worth an answer.
   bool answered() const { return answered_; }

@@ -67,6 +67,11 @@ void ConnectionSet::resume() {
   for (auto& [key, connection] : connections_) connection->resume();
 }
 
+void ConnectionSet::drop_all() {
+  unanswered_.clear();
+  connections_.clear();
+}
+
 void ConnectionSet::close_all(const Error& why) {
   // A copy: each one leaves the set while it closes, and may take others with it.
   std::vector<const Connection*> all;

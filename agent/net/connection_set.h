@@ -30,6 +30,9 @@ class ConnectionSet {
                   Connection::OnClose on_close = {});
   std::size_t size() const { return connections_.size(); }
   void close_all(const Error& why);
+  /// Lets go of all of them, without a word to the other sides: other processes have the sockets, too.
+  /// |on_close| is not called. Not to be called by a connection.
+  void drop_all();
   /// As `Connection::suspend` and `resume`, of all of them and of those that are added meanwhile.
   void suspend();
   void resume();

@@ -62,9 +62,6 @@ NOT_BUILT_YET = """
 [status]
 table = "stickmesh"
 
-[spoe]
-listen = ["127.0.0.1:10301"]
-
 [[limit]]
 name = "api"
 table = "http"

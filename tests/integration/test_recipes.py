@@ -11,9 +11,10 @@ import threading
 
 from support import agent, haproxy, http_client, recipes, wait
 from support.case import HaproxyTest, MeshTest
+from support.layout import Layout
 from support.recipes import NAMES, RecipeTest, recipe
 
-ALL = ("ip", "api", "login", "sticky", "conn")
+ALL = ("ip", "api", "login", "sticky", "conn", "spoe")
 CLIENT, OTHER = "198.51.100.7", "198.51.100.8"
 
 
@@ -41,7 +42,7 @@ class FilesTest(HaproxyTest):
         for name in loadable:
             path = self.directory / f"{name}.cfg"
             path.write_text("global\ndefaults\n    mode http\n    timeout client 30s\n    timeout server 30s\n"
-                            "    timeout connect 5s\n" + recipe(name))
+                            "    timeout connect 5s\n" + recipe(name).replace("/etc/stickmesh", str(agent.ROOT / "conf")))
             done = subprocess.run([haproxy.binary() or "haproxy", "-c", "-L", "lb1", "-f", str(path)],
                                   capture_output=True, text=True, timeout=20)
             self.assertEqual(done.returncode, 0, f"{name}: {done.stdout}{done.stderr}")
@@ -128,6 +129,66 @@ class ApiTest(RateRecipeTest):
         self.start()
         answers = http_client.send_from(self.layouts["lb1"].http_port, CLIENT)
         self.assertEqual(answers[0].status, 401)
+
+
+class SpoeTest(RecipeTest):
+    recipe = "spoe"
+    seconds = 150
+
+    def connections(self, layout: Layout) -> dict[str, str]:
+        """A busy machine may need longer than 50 ms, and the test is not of that."""
+        engine = self.directory / "spoe-stickmesh.conf"
+        engine.write_text(recipes.replaced((agent.ROOT / "conf/spoe-stickmesh.conf").read_text(),
+                                           {"timeout processing 50ms": "timeout processing 1s"}))
+        return {"192.0.2.10:10301": f"127.0.0.1:{self.spoe_port}", "/etc/stickmesh/spoe-stickmesh.conf": str(engine)}
+
+    def wait_ready(self) -> None:
+        for name in NAMES:
+            wait.until(lambda: self.instances[name].cli("show servers state stickmesh-agents").split("\n")[2].split()[5],
+                       lambda state: state == "2", what=f"{name} finds the agent")
+
+    def send(self, name: str, source: str, count: int = 1) -> list[int]:
+        return [answer.status for answer in http_client.send_from(self.layouts[name].http_port, source, count)]
+
+    def request(self, name: str, source: str) -> int:
+        return self.send(name, source)[0]
+
+    def test_holds_and_fails_open(self) -> None:
+        self.start()
+        for name in NAMES:
+            self.assertEqual(self.send(name, CLIENT, 150), [200] * 150, name)
+        for name in NAMES:
+            self.assertEqual(self.request(name, CLIENT), 429, f"{name}: one more than 300")
+            self.assertEqual(self.request(name, OTHER), 200, name)
+        self.assertEqual(self.send("lb1", "2001:db8:1:2::1", 300), [200] * 300)
+        self.assertEqual(self.request("lb2", "2001:db8:1:2:ffff:1:2:3"), 429, "of the same /64")
+        self.daemon.kill()
+        self.wait_answer(200, CLIENT)
+        self.daemon.start()
+        for name in NAMES:
+            wait.until(lambda: "Tracked_total: 0" not in (self.request(name, OTHER), self.daemon.ask("show spoe"))[1],
+                       timeout=20, interval=0.4, what=f"{name} asks the agent again")
+
+    def test_fails_closed(self) -> None:
+        self.changes = {"# http-request deny deny_status 503": "http-request deny deny_status 503"}
+        self.start()
+        self.wait_answer(200, CLIENT)
+        self.daemon.kill()
+        self.wait_answer(503, CLIENT)
+        self.daemon.start()
+        self.wait_answer(200, CLIENT)
+
+    def test_a_group_counts_failed_logins_on_the_response(self) -> None:
+        rules = ("    http-request set-var(txn.login) req.hdr(x-login)\n"
+                 "    http-response send-spoe-group stickmesh report-login if { status 401 } { var(txn.login) -m found }\n")
+        self.changes = {"    # http-request deny": rules + "    # http-request deny"}
+        self.extra = '\n[[table]]\nname = "logins"\ndefine = "type string len 64 size 1k expire 5m store gpc0_rate(1m)"\n'
+        self.start()
+        for name in NAMES:
+            for fail in ({"x-fail": "1"}, {}):
+                http_client.send_from(self.layouts[name].http_port, CLIENT, headers={"x-login": "joe", **fail})
+        wait.until(lambda: self.daemon.value("logins", "joe", "gpc0_rate"), lambda value: value == 2,
+                   what="only those that failed are counted")
 
 
 class LoginTest(RecipeTest):

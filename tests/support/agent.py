@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import socket
@@ -61,12 +62,15 @@ class AgentConfig:
     level: str = "debug"
     extra: str = ""
     host: str = "127.0.0.1"  # on which it listens
+    spoe: list[str] = dataclasses.field(default_factory=list)  # where it takes events
+    spoe_section: str = ""
 
     def toml(self, directory: Path, port: int) -> str:
         parts = [f'[agent]\nname = "{self.name}"\nstate-dir = "{directory}/state"\n{self.agent_section}\n',
                  f'[log]\nlevel = "{self.level}"\ntarget = "stderr"\n',
                  f'[admin]\nsocket = "{directory}/admin.sock"\n',
                  f'[peers]\nlisten = ["{self.host}:{port}"]\nallow-from = {self.allow_from}\n{self.peers_section}\n']
+        parts.append(f"[spoe]\nlisten = {json.dumps(self.spoe)}\n{self.spoe_section}\n")
         parts += [peer.toml() for peer in self.peers]
         parts += [f'\n[[aggregate]]\nfrom = "{source}"\nto = "{target}"\n{self.aggregate_keys}\n'
                   for source, target in self.aggregates.items()]

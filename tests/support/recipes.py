@@ -51,14 +51,16 @@ def hashed(text: str) -> str:
 class _Config(AgentConfig):
     """conf/recipes/stickmesh.toml on free ports."""
     ports: dict[str, int]
+    spoe_port: int
 
     def toml(self, directory: Path, port: int) -> str:
         changes = {"192.0.2.10:10300": f"127.0.0.1:{port}",
+                   "192.0.2.10:10301": f"127.0.0.1:{self.spoe_port}",
                    "[peers]": f'[admin]\nsocket = "{directory}/admin.sock"\n\n[log]\nlevel = "debug"\n\n[peers]',
                    'name = "agent-1"': f'state-dir = "{directory}/state"\nname = "agent-1"'}
         for address, name in (("192.0.2.11:10000", "lb1"), ("192.0.2.12:10000", "lb2")):
             changes[address] = f"127.0.0.1:{self.ports[name]}"
-        return replaced((FOLDER / "stickmesh.toml").read_text(), changes)
+        return replaced((FOLDER / "stickmesh.toml").read_text(), changes) + self.extra
 
 
 class RecipeTest(MeshTest):
@@ -69,26 +71,35 @@ class RecipeTest(MeshTest):
 
     def setUp(self) -> None:
         super().setUp()
+        self.extra = ""  # of the agent's config
         self.changes: dict[str, str] = {}  # of the recipe's text, where a test cannot wait for its times
 
     def start(self) -> Agent:
         port = free_port()
-        config = _Config()
+        config = _Config(extra=self.extra)
         self.layouts = {name: Layout(name, port) for name in NAMES}
+        config.spoe_port = self.spoe_port = free_port()
         config.ports = {name: layout.peers_port for name, layout in self.layouts.items()}
         self.daemon = self.start_agent(config, port)
         servers = {"web1": free_port(), "web2": free_port()}
         self.start_haproxy("servers", "".join(_SERVER.format(name=name, port=at) for name, at in servers.items()))
         for name, layout in self.layouts.items():
             self.instances[name] = self._start_instance(name, layout, servers)
-        self.wait_sessions(*NAMES)
+        self.wait_ready()
         return self.daemon
+
+    def wait_ready(self) -> None:
+        self.wait_sessions(*NAMES)
+
+    def connections(self, layout: Layout) -> dict[str, str]:
+        """What the recipe says of its connections with the agent, and what stands there for it."""
+        return {"bind :10000": f"bind 127.0.0.1:{layout.peers_port}",
+                "192.0.2.10:10300": f"127.0.0.1:{layout.agent}"}
 
     def _start_instance(self, name: str, layout: Layout, servers: dict[str, int]) -> HAProxy:
         text = replaced(hashed(recipe(self.recipe)), {
-            "bind :10000": f"bind 127.0.0.1:{layout.peers_port}",
+            **self.connections(layout),
             "bind :::8080 v4v6": f"bind {self.address}:{layout.http_port} {self.bind}",
-            "192.0.2.10:10300": f"127.0.0.1:{layout.agent}",
             "192.0.2.21:80": f"127.0.0.1:{servers['web1']}", **self.changes})
         return self.start_haproxy(name, text.replace("192.0.2.22:80", f"127.0.0.1:{servers['web2']}"))
 

@@ -174,3 +174,92 @@ class Agent:
             first = frame.kind == NOTIFY
             return Frame(ACK, FIN | ABORT, frame.stream, frame.number, SET_NOT_OK).encode() if first else b""
         return Frame(ACK, FIN, frame.stream, frame.number, SET_OK).encode() if frame.flags & FIN else b""
+
+
+def haproxy_hello(size: int = 16380, engine: bytes = b"raw-client", check: bool = False) -> bytes:
+    payload = (string(b"supported-versions") + text_value(b"2.0") + string(b"max-frame-size") + number_value(size) +
+               string(b"capabilities") + text_value(b"" if check else b"pipelining,async"))
+    payload += string(b"healthcheck") + b"\x11" if check else string(b"engine-id") + text_value(engine)
+    return Frame(HAPROXY_HELLO, FIN, 0, 0, payload).encode()
+
+
+def value(of: object) -> bytes:
+    """A typed value as HAProxy sends it."""
+    if of is None:
+        return b"\x00"
+    if isinstance(of, bool):
+        return b"\x11" if of else b"\x01"
+    if isinstance(of, int):
+        return b"\x04" + varint(of % 2**64)
+    assert isinstance(of, str)
+    return text_value(of.encode())
+
+
+def message(name: str, **arguments: object) -> bytes:
+    return (string(name.encode()) + bytes([len(arguments)]) +
+            b"".join(string(key.encode()) + value(of) for key, of in arguments.items()))
+
+
+def variables(payload: bytes) -> dict[str, object]:
+    """What an ACK sets; a variable that it unsets is None."""
+    found: dict[str, object] = {}
+    at = 0
+    while at < len(payload):
+        kind, at = payload[at], at + 3
+        size, at = read_varint(payload, at)
+        name, at = payload[at:at + size].decode(), at + size
+        found[name] = None
+        if kind == 2:
+            continue
+        first, at = payload[at], at + 1
+        if first & 15 == 1:
+            found[name] = bool(first >> 4)
+        elif 2 <= first & 15 <= 5:
+            number, at = read_varint(payload, at)
+            found[name] = number - 2**64 if number >= 2**63 else number
+        elif first & 15 in (8, 9):
+            size, at = read_varint(payload, at)
+            found[name], at = payload[at:at + size].decode(), at + size
+    return found
+
+
+class Client:
+    """HAProxy's side by hand."""
+
+    def __init__(self, port: int, hello: bytes | None = None) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._rest = b""
+        self._next = 0
+        self.hello: Frame | None = None
+        self.send(haproxy_hello() if hello is None else hello)
+        if hello != b"":
+            self.hello = self.frame()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def frame(self) -> Frame | None:
+        """The next frame; None at the end of the connection."""
+        while True:
+            frames, rest = split(self._rest)
+            if frames:
+                self._rest = self._rest[len(frames[0].encode()):]
+                return frames[0]
+            try:
+                data = self._socket.recv(65536)
+            except ConnectionError:
+                data = b""
+            if not data:
+                return None
+            self._rest = rest + data
+
+    def event(self, *messages: bytes) -> dict[str, object]:
+        """One event, and the variables of its answer."""
+        self._next += 1
+        self.send(Frame(NOTIFY, FIN, self._next, 1, b"".join(messages)).encode())
+        answer = self.frame()
+        assert answer is not None and (answer.kind, answer.stream, answer.number) == (ACK, self._next, 1), answer
+        return variables(answer.payload)

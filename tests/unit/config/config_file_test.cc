@@ -217,9 +217,7 @@ file = "/a.lua"
 [[hook]]
 file = "/b.lua"
 )"),
-              ElementsAre("5: agent.drain-timeout: checked, but not in this build: it has no effect",
-                          "7: admin.http, admin.token-file: checked, but not in this build: it has no effect",
-                          "10: spoe: checked, but not in this build: it has no effect",
+              ElementsAre("7: admin.http, admin.token-file: checked, but not in this build: it has no effect",
                           "12: hook: checked, but not in this build: it has no effect"));
 }
 
