@@ -17,10 +17,15 @@ constexpr std::string_view kHelp =
     "show table NAME [key K] [data.TYPE OP VALUE] [origins] [json]\n"
     "                                                entries; OP is eq, ne, lt, le, gt or ge\n"
     "show spoe                                       events of HAProxy's SPOE filter, and who sends them\n"
+    "show limits                                     limits as they are in force, and as configured\n"
     "show errors                                     refusals by reason, and the newest of them\n"
     "set table NAME key K [expire TIME] data.TYPE V ...\n"
     "                                                this agent's own contribution to an entry\n"
     "clear table NAME [key K]                        counts from 0 again, at every instance\n"
+    "whatif TABLE TYPE LIMIT [since TIME]            which keys a limit would refuse, and if one origin "
+    "alone saw it\n"
+    "set limit NAME N|shadow|enforce|config          changes a limit everywhere at once; config: back to the "
+    "file's\n"
     "set peer NAME maint|ready                       takes an instance out of the expected ones, or back in\n"
     "forget peer NAME                                drops an instance that is away and not in the config\n"
     "reload                                          soft restart: a new process with the config and the "
@@ -108,12 +113,15 @@ std::unique_ptr<Answer> Commands::run(std::string_view line, TimePoint now) {
     if (is("show", "tables")) return text_answer(show_tables());
     if (is("show", "errors")) return text_answer(show_errors());
     if (is("show", "spoe")) return text_answer(show_spoe(now));
+    if (is("show", "limits")) return text_answer(show_limits());
   }
   if (is("show", "peers") && words.size() == 3) return show_peer(words[2], now);
   if (is("show", "table")) return show_table(words, now);
   if (is("set", "table")) return set_table(words, now);
   if (is("clear", "table")) return clear_table(words, now);
   if (is("set", "peer")) return set_peer(words, now);
+  if (is("set", "limit")) return set_limit(words, now);
+  if (!words.empty() && words[0] == "whatif") return what_if(words, now);
   if (is("forget", "peer")) return forget_peer(words, now);
   return refused(
       "runtime command",

@@ -38,9 +38,12 @@ class Commands final : public CommandHandler {
   std::string show_tables() const;
   std::string show_errors() const;
   std::string show_spoe(TimePoint now) const;
+  std::string show_limits() const;
   std::unique_ptr<Answer> show_table(const Words& words, TimePoint now);
   std::unique_ptr<Answer> set_table(const Words& words, TimePoint now);
   std::unique_ptr<Answer> clear_table(const Words& words, TimePoint now);
+  std::unique_ptr<Answer> what_if(const Words& words, TimePoint now);
+  std::unique_ptr<Answer> set_limit(const Words& words, TimePoint now);
   std::unique_ptr<Answer> set_peer(const Words& words, TimePoint now);
   std::unique_ptr<Answer> forget_peer(const Words& words, TimePoint now);
   /// Counts the refusal of a command and says it.

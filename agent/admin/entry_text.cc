@@ -62,6 +62,14 @@ std::optional<std::uint64_t> EntryText::number(EntryId entry, const ValueName& v
   return std::nullopt;
 }
 
+std::uint64_t EntryText::part(ContributionId contribution, const ValueName& value, TimePoint now) const {
+  if (value.column->kind != ValueKind::kRate)
+    return table_.number(contribution, *value.column, value.element);
+  const store::RateValue rate = table_.rate(contribution, *value.column, value.element);
+  const Duration age = std::max(now - rate.start, Duration(0));
+  return aggregate::reading({age, rate.current, rate.previous}, value.column->period);
+}
+
 std::string EntryText::value(EntryId entry, ContributionId contribution, const Column& column,
                              std::uint32_t element, TimePoint now) {
   const bool total = contribution == kNone;
@@ -72,20 +80,15 @@ std::string EntryText::value(EntryId entry, ContributionId contribution, const C
       if (json_) return text.empty() ? "null" : json_string(text);
       return text.empty() ? "-" : std::string(text);
     }
-    case ValueKind::kRate: {
-      if (total)
-        return std::to_string(aggregate::reading(totals_.rate(entry, column, element, now), column.period));
-      const store::RateValue rate = table_.rate(contribution, column, element);
-      const Duration age = std::max(now - rate.start, Duration(0));
-      return std::to_string(aggregate::reading({age, rate.current, rate.previous}, column.period));
-    }
+    case ValueKind::kRate:
     case ValueKind::kSigned32:
     case ValueKind::kUnsigned32:
     case ValueKind::kUnsigned64:
       break;
   }
+  const ValueName name{&column, element};
   const std::uint64_t number =
-      total ? totals_.number(entry, column, element, now) : table_.number(contribution, column, element);
+      total ? this->number(entry, name, now).value_or(0) : part(contribution, name, now);
   return column.kind == ValueKind::kSigned32 ? std::to_string(static_cast<std::int64_t>(number))
                                              : std::to_string(number);
 }

@@ -32,6 +32,8 @@ class EntryText {
   void append(std::string& out, store::EntryId entry, TimePoint now);
   /// A value's number as a reader of the table would see it; nothing for texts.
   std::optional<std::uint64_t> number(store::EntryId entry, const ValueName& value, TimePoint now);
+  /// The same of one origin's part of it. No text.
+  std::uint64_t part(store::ContributionId contribution, const ValueName& value, TimePoint now) const;
 
  private:
   void append_values(std::string& out, store::EntryId entry, store::ContributionId contribution,

@@ -14,11 +14,11 @@ std::string Commands::show_spoe(TimePoint now) const {
   for (const auto& [name, number] : overview.numbers) {
     fmt::format_to(std::back_inserter(out), "{}: {}\n", name, number);
   }
-  out += "# address\tengine\tstate\tage_s\tframe_size\tevents\tnot_ok\tunsent\n";
+  out += "# address\tengine\tstate\tage_s\tframe_size\tevents\tnot_ok\tin_flight\n";
   for (const SpoeConnection& connection : overview.connections) {
     fmt::format_to(std::back_inserter(out), "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", cell(connection.address),
                    or_dash(cell(connection.engine)), connection.state, seconds_ago(connection.since, now),
-                   connection.frame_size, connection.events, connection.not_ok, connection.unsent);
+                   connection.frame_size, connection.events, connection.not_ok, connection.in_flight);
   }
   return out;
 }

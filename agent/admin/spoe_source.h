@@ -16,8 +16,8 @@ struct SpoeConnection {
   TimePoint since{};
   std::size_t frame_size = 0;
   std::uint64_t events = 0;
-  std::uint64_t not_ok = 0;  ///< of these, answered with `ok` false
-  std::size_t unsent = 0;    ///< bytes of answers
+  std::uint64_t not_ok = 0;     ///< of these, answered with `ok` false
+  std::uint64_t in_flight = 0;  ///< events whose answers HAProxy has not taken
 };
 
 struct SpoeOverview {

@@ -4,10 +4,11 @@
 
 namespace stickmesh {
 
-void ErrorLog::record(const Error& error, std::string where, TimePoint now) {
+void ErrorLog::record(const Error& error, std::string where, TimePoint now, std::uint64_t times) {
   Counter& counter = counters_[static_cast<std::size_t>(error.reason)];
-  ++counter.count;
-  if (counter.count == 1 || now - counter.logged >= std::chrono::seconds(1)) {
+  const bool first = counter.count == 0;
+  counter.count += times;
+  if (first || now - counter.logged >= std::chrono::seconds(1)) {
     if (counter.unlogged != 0) {
       log::warning("{}: {} ({} more of this kind were not logged)", where, to_string(error),
                    counter.unlogged);
@@ -15,9 +16,9 @@ void ErrorLog::record(const Error& error, std::string where, TimePoint now) {
       log::warning("{}: {}", where, to_string(error));
     }
     counter.logged = now;
-    counter.unlogged = 0;
+    counter.unlogged = times - 1;
   } else {
-    ++counter.unlogged;
+    counter.unlogged += times;
   }
   recent_.push_back({std::chrono::system_clock::now(), error.reason, std::move(where), error.detail});
   if (recent_.size() > kKept) recent_.pop_front();

@@ -22,9 +22,9 @@ class ErrorLog {
     std::string detail;
   };
 
-  /// Counts |error| and remembers it. Logs it as a warning unless this reason was logged within the last
-  /// second; how many were left out is said with the next line.
-  void record(const Error& error, std::string where, TimePoint now);
+  /// Counts |error|, which happened |times| times, and remembers it once. Logs it as a warning unless this
+  /// reason was logged within the last second; how many were left out is said with the next line.
+  void record(const Error& error, std::string where, TimePoint now, std::uint64_t times = 1);
 
   std::uint64_t count(Reason reason) const { return counters_[static_cast<std::size_t>(reason)].count; }
   /// Oldest first.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,7 +11,18 @@ namespace stickmesh::config {
 
 /// What operators have changed at run time and a restart keeps.
 struct Runtime {
+  struct Limit {
+    std::string name;
+    /// What holds in place of the config; nothing: the config, as another agent may not know yet.
+    std::optional<std::uint32_t> above;
+    bool shadow = false;
+    std::uint64_t changed_at = 0;  ///< Unix milliseconds
+
+    bool operator==(const Limit&) const = default;
+  };
+
   std::vector<std::string> maintenance;  ///< peers
+  std::vector<Limit> limits;             ///< those that were ever changed
 
   bool operator==(const Runtime&) const = default;
 };

@@ -201,8 +201,18 @@ Result<void> App::restore_runtime() {
   for (pipeline::Peer& peer : hub_.peers()) {
     if (std::find(away.begin(), away.end(), peer.setup.name) == away.end()) peer.maintenance = false;
   }
+  for (const config::Runtime::Limit& limit : runtime->limits) {
+    const auto value =
+        limit.above ? std::optional(pipeline::LimitValue{*limit.above, limit.shadow}) : std::nullopt;
+    hub_.learn_limit(limit.name, value, limit.changed_at);
+  }
   hub_.on_runtime_changed([this, path] {
     config::Runtime changed;
+    for (const pipeline::Limit& limit : hub_.limits().all()) {
+      if (limit.changed_at == 0) continue;
+      const auto above = limit.changed ? std::optional(limit.changed->above) : std::nullopt;
+      changed.limits.push_back({limit.name, above, limit.changed && limit.changed->shadow, limit.changed_at});
+    }
     for (const pipeline::Peer& peer : hub_.peers()) {
       if (peer.maintenance) changed.maintenance.push_back(peer.setup.name);
     }

@@ -67,6 +67,7 @@ SpoeServer::SpoeServer(net::Loop& loop, pipeline::Hub& hub, const config::Spoe& 
   options_.max_frame_size = config.max_frame_size;
   options_.deadline = config.deadline;
   options_.clock = read_clock;
+  options_.on_sent = [this](std::uint64_t events, TimePoint since) { note_answer_time(events, since); };
 }
 
 void SpoeServer::accept(net::UniqueFd socket, const net::SocketAddress& from) {
@@ -141,6 +142,13 @@ void SpoeServer::hand_on() {
   clients_.clear();
 }
 
+void SpoeServer::note_answer_time(std::uint64_t events, TimePoint since) {
+  // Mostly all came with this wake-up, whose time is known better than |since|.
+  const auto began = since == loop_.now() ? loop_.woke() : std::chrono::steady_clock::time_point(since);
+  const auto took = std::chrono::steady_clock::now() - began;
+  answer_times_.add(std::chrono::duration_cast<RecentTimes::Microseconds>(took), events, loop_.now());
+}
+
 bool SpoeServer::in_use() const {
   for (const auto& [session, client] : clients_) {
     if (session->state() == spoe::State::kRunning) return true;
@@ -168,24 +176,35 @@ void SpoeServer::look_for_the_end() {
   drain_timer_.set(now + kLook);
 }
 
-admin::SpoeOverview SpoeServer::overview(TimePoint /*now*/) const {
+admin::SpoeOverview SpoeServer::overview(TimePoint now) const {
   admin::SpoeOverview overview;
+  std::uint64_t in_flight = 0;
   spoe::Counters all = past_;
   std::set<std::string_view> engines;
   for (const auto& [session, client] : clients_) {
     const spoe::Counters& counters = session->counters();
     add_counters(all, counters);
+    in_flight += session->in_flight();
     if (!session->engine_id().empty()) engines.insert(session->engine_id());
     overview.connections.push_back({client.address, session->engine_id(), std::string(word(session->state())),
                                     client.since, session->frame_size(), counters.events,
-                                    counters.events - counters.answered, session->pending().size()});
+                                    counters.events - counters.answered, session->in_flight()});
   }
   const spoe::EventCounters& events = handler_.counters();
+  const RecentTimes::Summary times = answer_times_.summary(now);
+  const auto microseconds = [](RecentTimes::Microseconds time) {
+    return static_cast<std::uint64_t>(time.count());
+  };
   overview.numbers = {{"Draining", handler_.draining() ? 1 : 0},
                       {"Engines", engines.size()},
                       {"Connections", clients_.size()},
                       {"Connections_total", accepted_},
                       {"Health_checks_total", health_checks_},
+                      {"In_flight", in_flight},
+                      {"Events_per_second", times.per_second},
+                      {"Answer_us_p50", microseconds(times.p50)},
+                      {"Answer_us_p99", microseconds(times.p99)},
+                      {"Answer_us_max", microseconds(times.max)},
                       {"Events_total", all.events},
                       {"Answered_total", all.answered},
                       {"Overloaded_total", all.overloaded},

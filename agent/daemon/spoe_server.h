@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "agent/admin/spoe_source.h"
+#include "agent/base/recent_times.h"
 #include "agent/config/config.h"
 #include "agent/daemon/spoe_sockets.h"
 #include "agent/net/connection_set.h"
@@ -55,6 +56,7 @@ class SpoeServer final : public admin::SpoeSource {
   void add(net::UniqueFd socket, const net::SocketAddress& from, std::unique_ptr<spoe::SpoeSession> session);
   void closed(const spoe::SpoeSession& session, const Error& why);
   void look_for_the_end();
+  void note_answer_time(std::uint64_t events, TimePoint since);
 
   net::Loop& loop_;
   pipeline::Hub& hub_;
@@ -62,6 +64,7 @@ class SpoeServer final : public admin::SpoeSource {
   spoe::EventHandler handler_;
   std::unordered_map<spoe::SpoeSession*, Client> clients_;
   spoe::Counters past_;  ///< of connections that have ended
+  RecentTimes answer_times_;
   std::vector<ReceivedSpoeSocket> kept_;
   const bool listens_;
   std::uint64_t accepted_ = 0;

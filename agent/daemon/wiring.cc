@@ -38,6 +38,10 @@ pipeline::HubSetup hub_setup_of(const config::Config& config, std::string config
       return network.contains(std::string_view(source.host));
     });
   };
+  for (const config::Limit& limit : config.limit) {
+    setup.limits.push_back(
+        {limit.name, limit.table, limit.type, {limit.above, limit.mode == config::LimitMode::kShadow}});
+  }
   for (const config::Peer& peer : config.peer) {
     const auto kind =
         peer.kind == config::PeerKind::kHaproxy ? pipeline::PeerKind::kHaproxy : pipeline::PeerKind::kAgent;

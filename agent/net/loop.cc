@@ -64,7 +64,7 @@ void Loop::refresh() {
 }
 
 void Loop::read_clock() {
-  now_ = std::chrono::time_point_cast<Duration>(std::chrono::steady_clock::now());
+  woke_ = std::chrono::steady_clock::now();
 }
 
 void Loop::run() {

@@ -37,7 +37,9 @@ class Loop {
   ~Loop();
 
   /// The time at which this wake-up began: all callbacks of one wake-up see the same.
-  TimePoint now() const { return now_; }
+  TimePoint now() const { return std::chrono::time_point_cast<Duration>(woke_); }
+  /// The same, exact.
+  std::chrono::steady_clock::time_point woke() const { return woke_; }
   /// Reads the clock anew, for code that worked long outside the callbacks.
   void refresh();
 
@@ -72,7 +74,7 @@ class Loop {
 
   struct ev_loop* loop_;
   ev_check check_;
-  TimePoint now_{};
+  std::chrono::steady_clock::time_point woke_{};
   bool stopping_ = false;
   Link deferred_;
   std::vector<Grave> graves_;

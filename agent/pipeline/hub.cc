@@ -27,7 +27,8 @@ Hub::Hub(HubSetup setup, Registry& registry, ErrorLog& errors)
       registry_(registry),
       errors_(errors),
       random_(std::hash<std::string>{}(setup_.agent_name) ^ setup_.pid ^
-              static_cast<std::uint64_t>(setup_.wall_clock().time_since_epoch().count())) {
+              static_cast<std::uint64_t>(setup_.wall_clock().time_since_epoch().count())),
+      limits_(setup_.limits) {
   meet_agents_anew();
   begin_incarnation(
       std::chrono::duration_cast<std::chrono::seconds>(setup_.wall_clock().time_since_epoch()).count());

@@ -15,6 +15,7 @@
 #include "agent/base/error_log.h"
 #include "agent/base/session.h"
 #include "agent/peers/session/session.h"
+#include "agent/pipeline/limits.h"
 #include "agent/pipeline/mixing_watch.h"
 #include "agent/pipeline/peer.h"
 #include "agent/pipeline/registry.h"
@@ -34,6 +35,7 @@ struct HubSetup {
   /// Whether a session may come from there when the peer has no address of its own (`allow-from`).
   std::function<bool(const Source&)> allowed_from;
   std::size_t max_tables = 100;
+  std::vector<Limit> limits;
   Duration away_after{10000};
   Duration forget_after{600000};
   Duration publish_interval{20};
@@ -159,6 +161,13 @@ class Hub {
   Result<void> set_maintenance(std::string_view name, bool on);
   /// Drops an instance that is not configured and away: it is expected no more.
   Result<void> forget(std::string_view name, TimePoint now);
+  const Limits& limits() const { return limits_; }
+  /// Puts |value| in place of what the config says of a limit, at all agents, or with nothing the config back
+  /// in force. An error says why not.
+  Result<void> set_limit(std::string_view name, const std::optional<LimitValue>& value);
+  /// The same as somebody else, or this agent before a restart, has set it at |changed_at|, if that is newer.
+  void learn_limit(std::string_view name, const std::optional<LimitValue>& value, std::uint64_t changed_at);
+
   /// Called after an operator has changed what outlives a restart.
   void on_runtime_changed(std::function<void()> callback) { on_runtime_changed_ = std::move(callback); }
 
@@ -254,6 +263,7 @@ class Hub {
   TimePoint next_barrier_{};
   MixingWatch mixing_;
   ServerWatch servers_;
+  Limits limits_;
   std::function<void()> wakeup_;
   std::function<void(const Peer&)> on_session_ended_;
   std::function<void()> on_runtime_changed_;

@@ -32,9 +32,13 @@ MeshLink::~MeshLink() {
 
 void MeshLink::established(TimePoint now) {
   session_.set_max_tables(hub_.setup().max_tables * kMaxOrigins);
-  send_row(hub_.setup().agent_name, encode_row(RulesRow{hub_.registry().rules().digest()}));
+  send_row(hub_.setup().agent_name, encode_row(rules_row()));
   // Whether it is the same as before, and so what it is to be asked for, its first row says.
   send_agent_row(now, /*behind=*/false);
+}
+
+RulesRow MeshLink::rules_row() const {
+  return {hub_.registry().rules().digest(), static_cast<std::uint32_t>(hub_.limits().digest())};
 }
 
 Fellowship::Taught MeshLink::its_state() const {

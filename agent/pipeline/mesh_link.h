@@ -87,9 +87,12 @@ class MeshLink {
   Fellowship::Taught its_state() const;
   /// As `AgentRow` has it.
   std::uint32_t losses() const;
+  /// Of this agent.
+  RulesRow rules_row() const;
   void take_row(const peers::Update& update, TimePoint now);
   void take_agent_row(const std::string& name, const AgentRow& row);
   void take_rules_row(const std::string& name, const RulesRow& row, TimePoint now);
+  void take_limit_row(const std::string& name, const LimitRow& row, TimePoint now);
   /// False, and the session is over, when the row is not of that agent itself.
   bool its_own_row(const std::string& name);
   void compare_totals(store::OriginId origin, TimePoint now);
@@ -106,6 +109,7 @@ class MeshLink {
 
   void begin_lesson();
   void send_rows();
+  void send_limits();
   /// |behind|: all that was heard until now is sent.
   void send_agent_row(TimePoint now, bool behind);
   void send_row(std::string_view key, const MeshCells& cells);
@@ -137,6 +141,7 @@ class MeshLink {
   std::uint32_t row_acknowledged_ = 0;
   std::uint32_t number_ = 0;
   std::uint32_t losses_told_ = 0;
+  std::optional<std::uint32_t> limits_told_;  ///< `Limits::changes` by then
   TimePoint next_row_{};
   peers::UpdateEncoder encoder_;
 

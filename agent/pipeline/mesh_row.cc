@@ -12,7 +12,11 @@ constexpr std::uint64_t kSynchronised = 16;
 constexpr std::uint64_t kPublishes = 32;
 constexpr std::uint64_t kGoesOn = 64;
 constexpr std::uint64_t kOfRules = 128;
-// Above the flags.
+// Versions without limits know none of these, and leave such a row alone.
+constexpr std::uint64_t kOfLimit = 256;
+constexpr std::uint64_t kChanged = 512;
+constexpr std::uint64_t kShadow = 1024;
+// Above the flags of agents and origins.
 constexpr unsigned kCountShift = 8;
 
 bool has(std::uint64_t flags, std::uint64_t flag) {
@@ -44,12 +48,27 @@ MeshCells encode_row(const OriginRow& row) {
 }
 
 MeshCells encode_row(const RulesRow& row) {
-  return {kOfRules, row.digest & 0xffffffff, row.digest >> 32U, 0};
+  return {kOfRules, row.digest & 0xffffffff, row.digest >> 32U, row.limits};
+}
+
+MeshCells encode_row(const LimitRow& row) {
+  const LimitValue value = row.value.value_or(LimitValue{});
+  return {kOfLimit | (row.value ? kChanged : 0) | (value.shadow ? kShadow : 0), value.above,
+          row.changed_at & 0xffffffff, row.changed_at >> 32U};
 }
 
 std::optional<RulesRow> decode_rules_row(std::span<const std::uint64_t> cells) {
   if (cells.size() != MeshCells{}.size() || !has(cells[0], kOfRules)) return std::nullopt;
-  return RulesRow{cells[2] << 32U | cells[1]};
+  return RulesRow{cells[2] << 32U | cells[1], static_cast<std::uint32_t>(cells[3])};
+}
+
+std::optional<LimitRow> decode_limit_row(std::span<const std::uint64_t> cells) {
+  constexpr std::uint64_t kKinds = kOfAgent | kOfOrigin | kOfRules | kOfLimit;
+  if (cells.size() != MeshCells{}.size() || (cells[0] & kKinds) != kOfLimit) return std::nullopt;
+  LimitRow row;
+  if (has(cells[0], kChanged)) row.value = {static_cast<std::uint32_t>(cells[1]), has(cells[0], kShadow)};
+  row.changed_at = cells[3] << 32U | cells[2];
+  return row;
 }
 
 std::optional<AgentRow> decode_agent_row(std::span<const std::uint64_t> cells) {

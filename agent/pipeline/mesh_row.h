@@ -7,6 +7,7 @@
 #include <string>
 
 #include "agent/base/table_definition.h"
+#include "agent/pipeline/limits.h"
 
 namespace stickmesh::pipeline {
 
@@ -46,9 +47,17 @@ struct OriginRow {
 
 inline constexpr std::uint32_t kPublicationsKept = 1U << 24U;
 
-/// By which rules an agent treats tables: `Rules::digest`.
+/// By which rules an agent treats tables: `Rules::digest`, and half of `Limits::digest`.
 struct RulesRow {
   std::uint64_t digest = 0;
+  std::uint32_t limits = 0;
+};
+
+/// What operators have made of the limit that the row is named after. Any agent sends it, and the newest
+/// holds.
+struct LimitRow {
+  std::optional<LimitValue> value;  ///< nothing: as configured
+  std::uint64_t changed_at = 0;     ///< as `Limit` has it
 };
 
 /// Rows have four numbers, of type gpt(4).
@@ -58,9 +67,11 @@ TableDefinition mesh_definition();
 MeshCells encode_row(const AgentRow& row);
 MeshCells encode_row(const OriginRow& row);
 MeshCells encode_row(const RulesRow& row);
+MeshCells encode_row(const LimitRow& row);
 /// Nothing when |cells| are a row of another kind, or none.
 std::optional<AgentRow> decode_agent_row(std::span<const std::uint64_t> cells);
 std::optional<OriginRow> decode_origin_row(std::span<const std::uint64_t> cells);
 std::optional<RulesRow> decode_rules_row(std::span<const std::uint64_t> cells);
+std::optional<LimitRow> decode_limit_row(std::span<const std::uint64_t> cells);
 
 }  // namespace stickmesh::pipeline

@@ -31,6 +31,7 @@ void MeshLink::run(TimePoint now) {
   ask_if_needed(now);
   if (losses() != losses_told_) send_agent_row(now, /*behind=*/false);
   send_rows();
+  send_limits();
   if (std::exchange(lesson_asked_, false)) begin_lesson();
   blocked_ = in_lesson_ && !sending_.send_lesson(now);
   if (blocked_) return;
@@ -85,6 +86,14 @@ void MeshLink::send_rows() {
   }
 }
 
+void MeshLink::send_limits() {
+  const Limits& limits = hub_.limits();
+  if (std::exchange(limits_told_, limits.changes()) == limits.changes()) return;
+  for (const Limit& limit : limits.all()) {
+    if (limit.changed_at != 0) send_row(limit.name, encode_row(LimitRow{limit.changed, limit.changed_at}));
+  }
+}
+
 std::uint32_t MeshLink::losses() const {
   return (hub_.losses_ - peer_.fellowship.losses) % kLossesKept;
 }
@@ -108,6 +117,8 @@ void MeshLink::take_row(const peers::Update& update, TimePoint now) {
     take_origin_row(name, *origin, now);
   } else if (const auto rules = decode_rules_row(update.cells)) {
     take_rules_row(name, *rules, now);
+  } else if (const auto limit = decode_limit_row(update.cells)) {
+    take_limit_row(name, *limit, now);
   }
 }
 
@@ -120,9 +131,22 @@ bool MeshLink::its_own_row(const std::string& name) {
 void MeshLink::take_rules_row(const std::string& name, const RulesRow& row, TimePoint now) {
   if (!its_own_row(name)) return;
   problem_.clear();
-  if (row.digest == hub_.registry().rules().digest()) return;
-  problem_ = "its [[aggregate]] and [[replicate]] rules and names of own tables are not those of this agent";
+  const RulesRow own = rules_row();
+  if (row.digest != own.digest) {
+    problem_ =
+        "its [[aggregate]] and [[replicate]] rules and names of own tables are not those of this agent";
+  } else if (row.limits != own.limits) {
+    problem_ = "its [[limit]]s are not those of this agent";
+  }
+  if (problem_.empty()) return;
   complain({Reason::kRulesMismatch, problem_ + ": make them alike in the config of all agents"}, now);
+}
+
+void MeshLink::take_limit_row(const std::string& name, const LimitRow& row, TimePoint now) {
+  if (hub_.limits().find(name) != nullptr) return hub_.learn_limit(name, row.value, row.changed_at);
+  complain(
+      {Reason::kNotFound, fmt::format("speaks of the limit '{}', which is not in the config here", name)},
+      now);
 }
 
 void MeshLink::take_agent_row(const std::string& name, const AgentRow& row) {

@@ -22,6 +22,7 @@ constexpr Duration kAcknowledgedAtLatest{2000};
 // time.
 constexpr Duration kAuditStep{10'000};
 constexpr peers::TableId kStatusTable = 0x20000;
+constexpr peers::TableId kLimitsTable = 0x20001;
 // While another agent publishes, the places of the last five seconds are kept, to go on from if it is gone.
 constexpr Duration kFollowStep{500};
 constexpr std::size_t kFollowSteps = 10;
@@ -35,7 +36,8 @@ PeerLink::PeerLink(Hub& hub, peers::Options options, Peer* dialled, Source sourc
       session_(std::move(options), *this, now),
       subscriptions_(hub.registry(), session_,
                      [this](const Error& error) { complain(error, session_.traffic().last_received); }),
-      status_(kStatusTable) {
+      status_(kStatusTable),
+      limits_(kLimitsTable) {
   session_.set_wakeup([this] { wake(); });
   join_mesh();
   hub_.links_.push_back(this);
@@ -65,6 +67,7 @@ std::string PeerLink::problems() const {
     add(subscription.shortage);
   }
   add(status_.problem());
+  add(limits_.problem());
   if (mesh_) add(mesh_->problem());
   return all;
 }
@@ -171,6 +174,7 @@ void PeerLink::lesson_confirmed(TimePoint /*now*/) {
 void PeerLink::acknowledged(peers::TableId table, std::uint32_t update_id, TimePoint /*now*/) {
   if (mesh_) return mesh_->acknowledged(table, update_id);
   if (table == kStatusTable) return status_.acknowledge(update_id);
+  if (table == kLimitsTable) return limits_.acknowledge(update_id);
   if (table < Restorer::kFirstTable) return subscriptions_.acknowledged(table, update_id);
   restorer_.acknowledged(table, update_id,
                          [this](std::size_t input, store::EntryId entry) { settle(input, entry); });
@@ -303,6 +307,10 @@ void PeerLink::send_marks(TimePoint now) {
     status_.send(session_,
                  {output.name(), static_cast<std::uint32_t>(mark.until), mark.present, mark.expected},
                  mark.time + kMarkLife - now);
+  }
+  for (const Limit& limit : hub_.limits().all()) {
+    const LimitValue& value = limit.value();
+    limits_.send(session_, {limit.name, value.above, value.shadow ? 1U : 0U}, mark.time + kMarkLife - now);
   }
 }
 

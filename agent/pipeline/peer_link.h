@@ -60,9 +60,9 @@ class PeerLink final : public Session, private peers::Handler {
   /// When `run` has to be called without any other cause.
   std::optional<TimePoint> next_run() const;
 
-  /// Whether marks have someone to go to.
+  /// Whether marks, and limits with them, have someone to go to.
   bool wants_marks() const {
-    return synchronised_ && status_.wanted() && publishing_ == Hub::Publishing::kHere;
+    return synchronised_ && (status_.wanted() || limits_.wanted()) && publishing_ == Hub::Publishing::kHere;
   }
   /// The other half of a session with an agent; null with an instance.
   const MeshLink* mesh() const { return mesh_.get(); }
@@ -150,6 +150,7 @@ class PeerLink final : public Session, private peers::Handler {
   std::unique_ptr<MeshLink> mesh_;
   Subscriptions subscriptions_;
   RowTable status_;
+  RowTable limits_;
   std::uint64_t arrived_ = 0;
 
   Hub::Publishing publishing_ = Hub::Publishing::kNowhere;

@@ -53,6 +53,10 @@ std::optional<std::uint32_t> PeerLink::table_defined(const TableDefinition& defi
       if (auto fits = status_.announced(definition); !fits) complain(fits.error(), now);
       return std::nullopt;
     }
+    if (rules.is_limits(table_name)) {
+      if (auto fits = limits_.announced(definition); !fits) complain(fits.error(), now);
+      return std::nullopt;
+    }
     const auto subscription = subscriptions_.announced(definition);
     return subscription ? std::optional(kShown | static_cast<std::uint32_t>(*subscription)) : std::nullopt;
   }

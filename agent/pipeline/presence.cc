@@ -53,6 +53,26 @@ Result<void> Hub::set_maintenance(std::string_view name, bool on) {
   return {};
 }
 
+Result<void> Hub::set_limit(std::string_view name, const std::optional<LimitValue>& value) {
+  const Limit* limit = limits_.find(name);
+  if (limit == nullptr) {
+    return refuse(Reason::kNotFound,
+                  fmt::format("there is no [[limit]] name = \"{}\" in {}", name, setup_.config_file));
+  }
+  const auto clock =
+      std::chrono::duration_cast<std::chrono::milliseconds>(setup_.wall_clock().time_since_epoch());
+  // Another agent's clock may be ahead of ours, and yet this is the newest.
+  learn_limit(name, value, std::max(static_cast<std::uint64_t>(clock.count()), limit->changed_at + 1));
+  return {};
+}
+
+void Hub::learn_limit(std::string_view name, const std::optional<LimitValue>& value,
+                      std::uint64_t changed_at) {
+  if (!limits_.change(name, value, changed_at)) return;
+  if (on_runtime_changed_) on_runtime_changed_();
+  wake();
+}
+
 Result<void> Hub::forget(std::string_view name, TimePoint now) {
   const auto peer =
       std::find_if(peers_.begin(), peers_.end(), [&](const Peer& had) { return had.setup.name == name; });

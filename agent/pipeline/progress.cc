@@ -14,6 +14,7 @@ std::vector<TableProgress> PeerLink::progress() const {
     const std::string_view name = canonical_name(table.name);
     const Treatment::Kind kind = rules.treat(name).kind;
     const std::string_view use = rules.is_status(name)                 ? "marks"
+                                 : rules.is_limits(name)               ? "limits"
                                  : kind == Treatment::Kind::kOutput    ? "total"
                                  : !table.taken                        ? "left out"
                                  : kind == Treatment::Kind::kReplicate ? "replicated"
@@ -23,6 +24,9 @@ std::vector<TableProgress> PeerLink::progress() const {
   subscriptions_.add_progress(all);
   if (status_.wanted())
     all.push_back({std::string(status_.name()), true, "marks", status_.pushed(), status_.acknowledged(), {}});
+  if (limits_.wanted())
+    all.push_back(
+        {std::string(limits_.name()), true, "limits", limits_.pushed(), limits_.acknowledged(), {}});
   return all;
 }
 

@@ -37,7 +37,7 @@ std::uint64_t Rules::digest() const {
 }
 
 Treatment Rules::treat(std::string_view name) const {
-  const bool output = is_status(name) || (!own_.limits.empty() && name == own_.limits) ||
+  const bool output = is_status(name) || is_limits(name) ||
                       std::any_of(aggregates_.begin(), aggregates_.end(),
                                   [&](const AggregateRule& rule) { return rule.to.match(name).has_value(); });
   if (output) return {Treatment::Kind::kOutput, nullptr, {}};

@@ -67,6 +67,7 @@ class Rules {
   /// The same for rules that treat every table alike, and with near certainty for no others.
   std::uint64_t digest() const;
   bool is_status(std::string_view name) const { return !own_.status.empty() && name == own_.status; }
+  bool is_limits(std::string_view name) const { return !own_.limits.empty() && name == own_.limits; }
 
  private:
   std::vector<AggregateRule> aggregates_;

@@ -23,8 +23,8 @@ std::string_view shortened(std::string_view text) {
 
 void EventHandler::established(const HaproxyHello& /*hello*/, TimePoint /*now*/) {}
 
-void EventHandler::malformed(const Error& why, TimePoint now) {
-  hub_.errors().record(why, "SPOE event", now);
+void EventHandler::refused(std::uint64_t events, const Error& why, TimePoint now) {
+  hub_.errors().record(why, events == 1 ? "SPOE event" : fmt::format("{} SPOE events", events), now, events);
 }
 
 Result<void> EventHandler::notified(MessageReader messages, Answer& answer, TimePoint now) {
@@ -173,8 +173,11 @@ void EventHandler::answer_totals(const Prepared& prepared, store::EntryId entry,
                                  TimePoint now) {
   TableView& view = *prepared.view;
   const std::vector<std::string>& names = prepared.use->variables(view);
+  Verdict verdict;
   const auto tell = [&](std::uint32_t index) {
-    const Value value = view.total(entry, view.fields()[index], now);
+    const Field& field = view.fields()[index];
+    const Value value = view.total(entry, field, now);
+    judge(view, entry, field, value, now, verdict);
     if (value.type == DataType::kNull) {
       answer.unset(Scope::kTransaction, names[index]);
     } else {
@@ -186,6 +189,34 @@ void EventHandler::answer_totals(const Prepared& prepared, store::EntryId entry,
   } else {
     for (std::size_t at = prepared.first; at < prepared.first + prepared.count; ++at) tell(named_[at]);
   }
+  answer_verdict(*prepared.use, verdict, answer);
+}
+
+void EventHandler::judge(TableView& view, store::EntryId entry, const Field& field, const Value& total,
+                         TimePoint now, Verdict& verdict) const {
+  for (const std::uint32_t index : field.limits) {
+    const pipeline::Limit& limit = hub_.limits().all()[index];
+    verdict.limited = true;
+    if (total.number <= limit.value().above) continue;
+    const bool enforced = !limit.value().shadow;
+    const bool refused = verdict.refuser != nullptr && !verdict.refuser->value().shadow;
+    if (refused && !enforced) continue;
+    const Duration wait = view.until_below(entry, field, limit.value().above, now);
+    if (verdict.refuser != nullptr && refused == enforced && wait <= verdict.wait) continue;
+    verdict.refuser = &limit;
+    verdict.wait = wait;
+  }
+}
+
+void EventHandler::answer_verdict(const Use& use, const Verdict& verdict, Answer& answer) const {
+  if (!verdict.limited) return;
+  const pipeline::Limit* refuser = verdict.refuser;
+  const bool denied = refuser != nullptr && !refuser->value().shadow;
+  answer.set(Scope::kTransaction, use.verdict(), Value::string(denied ? "deny" : "allow"));
+  if (refuser == nullptr) return;
+  answer.set(Scope::kTransaction, use.reason(), Value::string(refuser->name));
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(verdict.wait).count();
+  answer.set(Scope::kTransaction, use.retry_after(), Value::int64(std::max<std::int64_t>(seconds, 1)));
 }
 
 }  // namespace stickmesh::spoe

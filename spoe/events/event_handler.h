@@ -32,11 +32,11 @@ struct EventCounters {
 /// not keep the others from taking effect.
 class EventHandler final : public Handler {
  public:
-  explicit EventHandler(pipeline::Hub& hub) : hub_(hub), views_(hub.registry()), writer_(hub) {}
+  explicit EventHandler(pipeline::Hub& hub) : hub_(hub), views_(hub.registry(), hub.limits()), writer_(hub) {}
 
   void established(const HaproxyHello& hello, TimePoint now) override;
   Result<void> notified(MessageReader messages, Answer& answer, TimePoint now) override;
-  void malformed(const Error& why, TimePoint now) override;
+  void refused(std::uint64_t events, const Error& why, TimePoint now) override;
   bool draining() const override { return draining_; }
 
   /// From now on health checks fail.
@@ -63,6 +63,16 @@ class EventHandler final : public Handler {
   Result<void> prepare_value(const Argument& argument, Prepared& prepared);
   void carry_out(const Prepared& prepared, Answer& answer, TimePoint now);
   void answer_totals(const Prepared& prepared, store::EntryId entry, Answer& answer, TimePoint now);
+  /// What the limits say to the totals that an event is answered.
+  struct Verdict {
+    bool limited = false;  ///< there are limits
+    const pipeline::Limit* refuser =
+        nullptr;       ///< that is exceeded: one that is enforced first, then the longest
+    Duration wait{0};  ///< until it is not any more
+  };
+  void judge(TableView& view, store::EntryId entry, const Field& field, const Value& total, TimePoint now,
+             Verdict& verdict) const;
+  void answer_verdict(const Use& use, const Verdict& verdict, Answer& answer) const;
   void record(std::string_view message, const Error& why, TimePoint now);
 
   pipeline::Hub& hub_;

@@ -23,8 +23,12 @@ std::string name_of(stickmesh::DataType type, std::uint32_t element) {
 
 }  // namespace
 
-TableView::TableView(pipeline::TableRecord& record, bool output)
-    : record_(&record), output_(output), layout_number_(table().layout_number() - 1), totals_(table()) {
+TableView::TableView(pipeline::TableRecord& record, bool output, const pipeline::Limits& limits)
+    : record_(&record),
+      limits_(&limits),
+      output_(output),
+      layout_number_(table().layout_number() - 1),
+      totals_(table()) {
   refresh();
 }
 
@@ -47,8 +51,20 @@ void TableView::refresh() {
 void TableView::add(stickmesh::DataType type, const store::Column& column) {
   const auto index = static_cast<std::uint32_t>(&column - table().layout().columns().data());
   for (std::uint32_t element = 0; element < column.elements; ++element) {
-    fields_.push_back({name_of(type, element), index, element});
+    fields_.push_back({name_of(type, element), index, element, limits_of(type)});
   }
+}
+
+// A limit may name the table or its total.
+std::vector<std::uint32_t> TableView::limits_of(stickmesh::DataType type) const {
+  std::vector<std::uint32_t> found;
+  for (std::uint32_t index = 0; index < limits_->all().size(); ++index) {
+    const pipeline::Limit& limit = limits_->all()[index];
+    const bool here =
+        limit.table == table().name() || (record_->output && limit.table == record_->output->name());
+    if (here && limit.type == type) found.push_back(index);
+  }
+  return found;
 }
 
 std::optional<std::uint32_t> TableView::find(std::string_view name) const {
@@ -76,6 +92,23 @@ Value TableView::total(store::EntryId entry, const Field& field, TimePoint now) 
   return Value::int64(saturated(totals_.number(entry, of, field.element, now)));
 }
 
+Duration TableView::until_below(store::EntryId entry, const Field& field, std::uint32_t limit,
+                                TimePoint now) {
+  constexpr Duration kExact{100};
+  const store::Column& of = column(field);
+  if (of.kind != ValueKind::kRate) return table().end(entry) - now;
+  // It falls all the time, and is 0 two periods after the last event.
+  Duration above{0};
+  Duration below = 2 * of.period;
+  while (below - above > kExact) {
+    const Duration middle = above + (below - above) / 2;
+    const std::uint32_t then =
+        aggregate::reading(totals_.rate(entry, of, field.element, now + middle), of.period);
+    (then > limit ? above : below) = middle;
+  }
+  return below;
+}
+
 TableView* TableViews::find(std::string_view name) {
   if (name.starts_with('/')) name.remove_prefix(1);
   auto place = views_.find(name);
@@ -84,7 +117,7 @@ TableView* TableViews::find(std::string_view name) {
     const bool output = record == nullptr;
     if (output) record = registry_.find_output(name);
     if (record == nullptr) return nullptr;
-    place = views_.emplace(std::string(name), std::make_unique<TableView>(*record, output)).first;
+    place = views_.emplace(std::string(name), std::make_unique<TableView>(*record, output, limits_)).first;
   }
   place->second->refresh();
   return place->second.get();

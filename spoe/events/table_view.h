@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/aggregate/totals.h"
+#include "agent/pipeline/limits.h"
 #include "agent/pipeline/registry.h"
 #include "spoe/wire/typed_data.h"
 
@@ -28,13 +29,14 @@ struct Field {
   std::string name;
   std::uint32_t column;  ///< index into `Layout::columns`
   std::uint32_t element;
+  std::vector<std::uint32_t> limits;  ///< of its value: indices into `pipeline::Limits::all`
 };
 
 /// A table under a name that events use: its own, or that of its total. Knows its values by name, and reads
 /// their totals.
 class TableView {
  public:
-  TableView(pipeline::TableRecord& record, bool output);
+  TableView(pipeline::TableRecord& record, bool output, const pipeline::Limits& limits);
 
   pipeline::TableRecord& record() const { return *record_; }
   const store::Table& table() const { return *record_->table; }
@@ -55,11 +57,15 @@ class TableView {
   }
   /// What HAProxy would show of the total. Null: a text that nobody has set. Valid until the table changes.
   Value total(store::EntryId entry, const Field& field, TimePoint now);
+  /// How long it takes until the total is not above |limit| any more, if nothing more is counted. It is now.
+  Duration until_below(store::EntryId entry, const Field& field, std::uint32_t limit, TimePoint now);
 
  private:
   void add(stickmesh::DataType type, const store::Column& column);
+  std::vector<std::uint32_t> limits_of(stickmesh::DataType type) const;
 
   pipeline::TableRecord* record_;
+  const pipeline::Limits* limits_;
   bool output_;
   std::uint32_t layout_number_;
   std::uint64_t number_ = 0;
@@ -70,7 +76,8 @@ class TableView {
 /// The tables that events have named, by hash.
 class TableViews {
  public:
-  explicit TableViews(pipeline::Registry& registry) : registry_(registry) {}
+  TableViews(pipeline::Registry& registry, const pipeline::Limits& limits)
+      : registry_(registry), limits_(limits) {}
 
   /// Null when there is no such table. A slash in front is left out, as in commands. Valid while the registry
   /// is.
@@ -78,6 +85,7 @@ class TableViews {
 
  private:
   pipeline::Registry& registry_;
+  const pipeline::Limits& limits_;
   TextMap<std::unique_ptr<TableView>> views_;
 };
 

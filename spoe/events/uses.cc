@@ -34,7 +34,10 @@ Use::Use(std::string_view message)
     : kind_(kind_of(message.substr(0, message.find('-')))),
       prefix_(prefix_of(message)),
       found_(prefix_ + "found"),
-      ready_(prefix_ + "ready") {}
+      ready_(prefix_ + "ready"),
+      verdict_(prefix_ + "verdict"),
+      reason_(prefix_ + "reason"),
+      retry_after_(prefix_ + "retry_after") {}
 
 const std::vector<std::string>& Use::variables(const TableView& view) {
   Names& names = names_[&view];

@@ -22,6 +22,9 @@ class Use {
   Kind kind() const { return kind_; }
   const std::string& found() const { return found_; }
   const std::string& ready() const { return ready_; }
+  const std::string& verdict() const { return verdict_; }
+  const std::string& reason() const { return reason_; }
+  const std::string& retry_after() const { return retry_after_; }
   /// The names of the variables for the values of |view|, in the order of its fields. Valid until the view
   /// changes.
   const std::vector<std::string>& variables(const TableView& view);
@@ -36,6 +39,9 @@ class Use {
   std::string prefix_;
   std::string found_;
   std::string ready_;
+  std::string verdict_;
+  std::string reason_;
+  std::string retry_after_;
   std::unordered_map<const TableView*, Names> names_;
 };
 

@@ -24,6 +24,11 @@ void SpoeSession::Impl::take(Bytes in, TimePoint now) {
   time = now;
   until_clock = 0;
   backlog = false;
+  take_frames(in, now);
+  report_late();
+}
+
+void SpoeSession::Impl::take_frames(Bytes in, TimePoint now) {
   while (open()) {
     if (output.size() >= options.high_water) {
       blocked = true;
@@ -213,17 +218,22 @@ void SpoeSession::Impl::take_goodbye(const Frame& frame) {
 
 void SpoeSession::Impl::answer(const FrameHeader& header, Bytes payload, TimePoint arrived) {
   ++counters.events;
+  if (in_flight++ == 0) in_flight_since = arrived;
   AckWriter ack(output, header.stream_id, header.frame_id, frame_size);
   bool ok = false;
   std::optional<Error> malformed;
   if (late(arrived)) {
     ++counters.overloaded;
+    ++late_events;
   } else if (Result<void> valid = check_notify(payload); !valid) {
     ++counters.malformed;
     malformed = std::move(valid.error());
+  } else if (Result<void> handled = ask_handler(payload, ack); !handled) {
+    ++counters.failed;
+    handler.refused(1, handled.error(), time);
   } else {
-    ok = ask_handler(payload, ack);
-    ++(ok ? counters.answered : counters.failed);
+    ++counters.answered;
+    ok = true;
   }
   if (!ok) {
     ack.clear();
@@ -234,19 +244,21 @@ void SpoeSession::Impl::answer(const FrameHeader& header, Bytes payload, TimePoi
   if (malformed) note_malformed(*malformed);
 }
 
-bool SpoeSession::Impl::ask_handler(Bytes payload, AckWriter& ack) {
+Result<void> SpoeSession::Impl::ask_handler(Bytes payload, AckWriter& ack) {
   ack.set(Scope::kTransaction, kOkVariable, Value::boolean(true));
   Answer answer(ack);
   // No answer at all is worse for HAProxy than any answer, whatever happened here.
   try {
-    return handler.notified(MessageReader(payload), answer, time).has_value();
+    return handler.notified(MessageReader(payload), answer, time);
+  } catch (const std::exception& exception) {
+    return refuse(Reason::kSystem, exception.what());
   } catch (...) {
-    return false;
+    return refuse(Reason::kSystem, "internal error");
   }
 }
 
 void SpoeSession::Impl::note_malformed(const Error& why) {
-  handler.malformed(why, time);
+  handler.refused(1, why, time);
   if (malformed_count == 0 || time - malformed_since >= kMalformedWindow) {
     malformed_since = time;
     malformed_count = 0;
@@ -255,6 +267,18 @@ void SpoeSession::Impl::note_malformed(const Error& why) {
   refuse_with(
       Status::kInvalid, Reason::kBadMessage,
       fmt::format("{} events within a minute cannot be read; the last: {}", malformed_count, to_string(why)));
+}
+
+void SpoeSession::Impl::report_late() {
+  if (const std::uint64_t events = std::exchange(late_events, 0); events != 0) {
+    handler.refused(events, too_late, time);
+  }
+}
+
+void SpoeSession::Impl::all_sent() {
+  if (const std::uint64_t events = std::exchange(in_flight, 0); events != 0 && options.on_sent) {
+    options.on_sent(events, in_flight_since);
+  }
 }
 
 // A look at the clock for each frame would cost as much as a cheap answer, and one for many would let slow

@@ -43,8 +43,8 @@ class Handler {
   /// exception. There is no way to not answer.
   virtual Result<void> notified(MessageReader messages, Answer& answer, TimePoint now) = 0;
 
-  /// An event was answered with `ok` false because it could not be read; the connection goes on.
-  virtual void malformed(const Error& why, TimePoint now) = 0;
+  /// So many events were answered with `ok` false, because of |why|; the connection goes on.
+  virtual void refused(std::uint64_t events, const Error& why, TimePoint now) = 0;
 
   /// Whether health checks are to fail, so that HAProxy uses another agent. Everything else is still served.
   virtual bool draining() const = 0;

@@ -1,13 +1,21 @@
 #include "spoe/session/session.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
+#include "agent/base/table_definition.h"
 #include "spoe/session/session_impl.h"
 
 namespace stickmesh::spoe {
 
 SpoeSession::Impl::Impl(Options session_options, Handler& session_handler, TimePoint now)
-    : options(std::move(session_options)), handler(session_handler), state_since(now), last_active(now) {}
+    : options(std::move(session_options)),
+      too_late{Reason::kOverload, fmt::format("answered without a decision: [spoe] deadline = {} was over",
+                                              describe(options.deadline))},
+      handler(session_handler),
+      state_since(now),
+      last_active(now) {}
 
 SpoeSession::SpoeSession(Options options, Handler& handler, TimePoint now)
     : impl_(std::make_unique<Impl>(std::move(options), handler, now)) {}
@@ -51,6 +59,7 @@ void SpoeSession::sent(std::size_t size, TimePoint now) {
     session.unsent_since.reset();
     session.last_active = now;
   }
+  if (session.output.empty()) session.all_sent();
   if (session.blocked && session.output.size() <= session.options.high_water / 2) {
     session.blocked = false;
     if (session.open() && session.backlog) session.take({}, now);
@@ -102,6 +111,9 @@ std::size_t SpoeSession::frame_size() const {
 }
 const Counters& SpoeSession::counters() const {
   return impl_->counters;
+}
+std::uint64_t SpoeSession::in_flight() const {
+  return impl_->in_flight;
 }
 const std::optional<Error>& SpoeSession::ended() const {
   return impl_->ended;

@@ -47,6 +47,8 @@ class SpoeSession final : public Session {
   /// As negotiated; 0 before HELLO.
   std::size_t frame_size() const;
   const Counters& counters() const;
+  /// Events whose answers the socket has not taken, or not known to have taken all of.
+  std::uint64_t in_flight() const;
   /// Why the connection ends or has ended.
   const std::optional<Error>& ended() const;
 

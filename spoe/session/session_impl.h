@@ -26,10 +26,12 @@ struct SpoeSession::Impl {
   void observe(TimePoint now);
   std::optional<TimePoint> next_deadline() const;
   Result<void> check_time(TimePoint now);
+  void all_sent();
   /// Nothing is unread, unhandled, unfinished or unsent.
   bool quiet(std::size_t unread) const;
 
   Options options;
+  const Error too_late;
   Handler& handler;
   State state = State::kHello;
   std::size_t frame_size = 0;
@@ -41,8 +43,10 @@ struct SpoeSession::Impl {
   Assembler input;
   Fragments fragments;
   Buffer output;
-  bool blocked = false;  ///< output is not taken: nothing is handled until it is
-  bool backlog = false;  ///< |input| may hold whole frames
+  std::uint64_t in_flight = 0;  ///< events whose answers are in |output|
+  TimePoint in_flight_since{};  ///< when the first of them began to arrive
+  bool blocked = false;         ///< output is not taken: nothing is handled until it is
+  bool backlog = false;         ///< |input| may hold whole frames
   bool draining = false;
 
   TimePoint state_since;                     ///< of kHello and kHealthCheck
@@ -53,6 +57,7 @@ struct SpoeSession::Impl {
   std::optional<TimePoint> linger_until;     ///< of kClosing
 
  private:
+  void take_frames(Bytes in, TimePoint now);
   void dispatch(const Frame& frame, TimePoint arrived);
   void take_hello(const Frame& frame);
   void take_notify(const Frame& frame, TimePoint arrived);
@@ -63,8 +68,9 @@ struct SpoeSession::Impl {
   void close_fragments();
 
   void answer(const FrameHeader& header, Bytes payload, TimePoint arrived);
-  bool ask_handler(Bytes payload, AckWriter& ack);
+  Result<void> ask_handler(Bytes payload, AckWriter& ack);
   void note_malformed(const Error& why);
+  void report_late();
   bool late(TimePoint arrived);
   void refuse_frame(const Frame& frame);
   void refuse_with(Status status, Reason reason, std::string detail);
@@ -73,6 +79,7 @@ struct SpoeSession::Impl {
   unsigned until_clock = 0, clock_interval = 1;
   TimePoint malformed_since{};
   std::uint32_t malformed_count = 0;
+  std::uint64_t late_events = 0;  ///< not reported yet
 };
 
 }  // namespace stickmesh::spoe

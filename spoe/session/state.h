@@ -37,6 +37,8 @@ struct Options {
   /// Read now and then while events are handled, to know which are too late. Empty: time stands still within
   /// a call.
   std::function<TimePoint()> clock;
+  /// The answers to so many events were taken by the socket; the first of these began to arrive at |since|.
+  std::function<void(std::uint64_t events, TimePoint since)> on_sent;
 };
 
 /// What one connection has seen. An event is a NOTIFY, whole or of fragments, that was answered.

@@ -28,7 +28,7 @@ class FuzzHandler : public Handler {
  public:
   unsigned mood = 0;
   bool over = false;  ///< no call may come any more
-  std::size_t introduced = 0, events = 0, malformed_events = 0;
+  std::size_t introduced = 0, events = 0, refused_events = 0;
 
   void established(const HaproxyHello& hello, TimePoint) override {
     FUZZ_CHECK(!over && introduced == 0 && !hello.health_check);
@@ -52,9 +52,9 @@ class FuzzHandler : public Handler {
     if ((mood & 16U) != 0 && events % 4 == 0) throw std::runtime_error("hook");
     return {};
   }
-  void malformed(const Error&, TimePoint) override {
-    FUZZ_CHECK(!over);
-    ++malformed_events;
+  void refused(std::uint64_t count, const Error&, TimePoint) override {
+    FUZZ_CHECK(!over && count > 0);
+    refused_events += count;
   }
   bool draining() const override { return (mood & 32U) != 0; }
 };
@@ -338,7 +338,7 @@ class Play {
     if (!cut && !over_) FUZZ_CHECK(listener_.acks.size() == expected.acks.size());
     const Counters& counters = session_->counters();
     FUZZ_CHECK(handler_.events == counters.answered + counters.failed);
-    FUZZ_CHECK(handler_.malformed_events == counters.malformed);
+    FUZZ_CHECK(handler_.refused_events == counters.malformed + counters.overloaded + counters.failed);
     FUZZ_CHECK(listener_.truths <= counters.answered);
     handler_.over = true;
     session_->closed({Reason::kConnectionLost, {}}, now_);

@@ -96,6 +96,7 @@ pipeline::HubSetup Fleet::setup_of(std::size_t agent) {
   for (std::size_t other = 0; other < agents_.size(); ++other) {
     if (other != agent) setup.peers.push_back({agent_name(other), pipeline::PeerKind::kAgent, {}, {}, 2});
   }
+  setup.limits = {{"api", "http", DataType::kHttpReqCnt, {100, false}}};
   setup.allowed_from = [](const pipeline::Source&) { return true; };
   setup.wall_clock = [this] {
     return std::chrono::system_clock::time_point(std::chrono::seconds(1'700'000'000)) +

@@ -36,11 +36,31 @@ TEST(MeshRowTest, WhatAnAgentSaysOfAnInstanceComesBack) {
 }
 
 TEST(MeshRowTest, RulesComeBack) {
-  const auto row = decode_rules_row(encode_row(RulesRow{0xfedcba9876543210}));
+  const auto row = decode_rules_row(encode_row(RulesRow{0xfedcba9876543210, 0xfedcba98}));
   ASSERT_TRUE(row);
   EXPECT_EQ(row->digest, 0xfedcba9876543210U);
-  EXPECT_FALSE(decode_agent_row(encode_row(RulesRow{1})));
-  EXPECT_FALSE(decode_origin_row(encode_row(RulesRow{1})));
+  EXPECT_EQ(row->limits, 0xfedcba98U);
+  EXPECT_FALSE(decode_agent_row(encode_row(RulesRow{1, 0})));
+  EXPECT_FALSE(decode_origin_row(encode_row(RulesRow{1, 0})));
+}
+
+TEST(MeshRowTest, LimitsComeBackAndAreNothingToOlderVersions) {
+  const LimitRow said{LimitValue{0xfffffffe, true}, 0xfedcba9876543210};
+  const auto row = decode_limit_row(encode_row(said));
+  ASSERT_TRUE(row);
+  EXPECT_EQ(row->value, said.value);
+  EXPECT_EQ(row->changed_at, said.changed_at);
+  EXPECT_EQ(decode_limit_row(encode_row(LimitRow{std::nullopt, 7}))->value, std::nullopt);
+  EXPECT_FALSE(decode_agent_row(encode_row(said)));
+  EXPECT_FALSE(decode_origin_row(encode_row(said)));
+  EXPECT_FALSE(decode_rules_row(encode_row(said)));
+  AgentRow agent;
+  agent.losses = 0xffffff;
+  EXPECT_FALSE(decode_limit_row(encode_row(agent)));
+  OriginRow origin;
+  origin.publications = 0xffffff;
+  EXPECT_FALSE(decode_limit_row(encode_row(origin)));
+  EXPECT_FALSE(decode_limit_row(encode_row(RulesRow{1, 2})));
 }
 
 TEST(MeshRowTest, OtherNumbersAreNoRow) {

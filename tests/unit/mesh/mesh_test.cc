@@ -458,5 +458,33 @@ TEST_F(ReplicatedMeshTest, AnAgentThatReturnsTakesTheNewest) {
   EXPECT_TRUE(fleet.wait_for([&] { return read(1, "joe") == 3 && read(2, "joe") == 3; }));
 }
 
+TEST_F(MeshTest, AChangedLimitIsThatOfAllAgents) {
+  Fleet fleet(3, {{0}, {1}, {2}});
+  fleet.advance(seconds(1));
+  const auto above = [&](std::size_t agent) {
+    return fleet.agent(agent) == nullptr ? 0 : fleet.agent(agent)->hub.limits().find("api")->value().above;
+  };
+  ASSERT_TRUE(fleet.agent(1)->hub.set_limit("api", pipeline::LimitValue{200, false}));
+  EXPECT_TRUE(fleet.wait_for([&] { return above(0) == 200 && above(2) == 200; }));
+
+  fleet.cut_agents(0, 1, seconds(20));
+  fleet.cut_agents(0, 2, seconds(20));
+  ASSERT_TRUE(fleet.agent(0)->hub.set_limit("api", pipeline::LimitValue{300, true}));
+  fleet.advance(seconds(1));
+  ASSERT_TRUE(fleet.agent(2)->hub.set_limit("api", pipeline::LimitValue{400, false}));
+  fleet.advance(seconds(1));
+  EXPECT_EQ(above(0), 300U);
+  EXPECT_EQ(above(1), 400U);
+  fleet.heal();
+  EXPECT_TRUE(fleet.wait_for([&] { return above(0) == 400 && above(1) == 400; })) << "the newest holds";
+
+  fleet.kill_agent(0, seconds(1));
+  fleet.soft_restart(1, seconds(1));
+  EXPECT_TRUE(
+      fleet.wait_for([&] { return fleet.agent(0) != nullptr && above(0) == 400 && above(1) == 400; }));
+  ASSERT_TRUE(fleet.agent(0)->hub.set_limit("api", std::nullopt));
+  EXPECT_TRUE(fleet.wait_for([&] { return above(1) == 100 && above(2) == 100; }));
+}
+
 }  // namespace
 }  // namespace stickmesh::mesh

@@ -22,7 +22,7 @@ class CountingHandler : public Handler {
     answer.set(Scope::kTransaction, "found", Value::boolean(true));
     return {};
   }
-  void malformed(const Error&, TimePoint) override {}
+  void refused(std::uint64_t, const Error&, TimePoint) override {}
   bool draining() const override { return false; }
 };
 

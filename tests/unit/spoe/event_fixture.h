@@ -36,6 +36,9 @@ class EventHandlerTest : public ::testing::Test {
  protected:
   using Types = std::vector<StoredType>;
 
+  explicit EventHandlerTest(pipeline::HubSetup setup = pipeline::Agent::default_setup())
+      : agent_(std::move(setup)) {}
+
   pipeline::TableRecord& declare(const std::string& name, Types types, KeyType key = KeyType::kString,
                                  std::uint32_t key_size = 33) {
     TableDefinition definition = pipeline::counter_table(name);

@@ -37,7 +37,9 @@ class RecordingHandler : public Handler {
     calls.push_back(call);
     return on_notified ? on_notified(messages, answer) : Result<void>();
   }
-  void malformed(const Error& why, TimePoint) override { calls.push_back("malformed " + to_string(why)); }
+  void refused(std::uint64_t events, const Error& why, TimePoint) override {
+    calls.push_back(fmt::format("refused {} {}", events, to_string(why)));
+  }
   bool draining() const override { return drains; }
 
   std::vector<std::string> take_calls() { return std::exchange(calls, {}); }

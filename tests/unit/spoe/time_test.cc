@@ -3,8 +3,10 @@
 namespace stickmesh::spoe {
 namespace {
 
+using ::testing::Contains;
 using ::testing::Each;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -87,7 +89,9 @@ TEST_F(TimeTest, EventsThatAreLateAreAnsweredWithoutTheHandler) {
   // ms.
   EXPECT_THAT(reply(bytes), ElementsAre("ACK 1.1 2.ok=true", "ACK 2.1 2.ok=true", "ACK 3.1 2.ok=true",
                                         "ACK 4.1 2.ok=false", "ACK 5.1 2.ok=false"));
-  EXPECT_THAT(handler.calls, SizeIs(3));
+  EXPECT_THAT(handler.calls, SizeIs(4));
+  EXPECT_THAT(handler.calls,
+              Contains(HasSubstr("refused 2 overload: answered without a decision: [spoe] deadline = 30ms")));
   EXPECT_EQ(session->counters().overloaded, 2U);
   EXPECT_EQ(session->state(), State::kRunning);
 }
@@ -96,7 +100,29 @@ TEST_F(TimeTest, WhatWaitedBeforeTheCallIsLateAtOnce) {
   establish(clocked());
   clock += Duration(30);
   EXPECT_THAT(reply(notify()), ElementsAre("ACK 1.1 2.ok=false"));
-  EXPECT_THAT(handler.calls, IsEmpty());
+  EXPECT_THAT(handler.calls, ElementsAre(HasSubstr("refused 1 overload")));
+}
+
+TEST_F(TimeTest, AnswersAreInFlightUntilAllOfThemAreTaken) {
+  std::vector<std::pair<std::uint64_t, TimePoint>> taken;
+  Options options;
+  options.on_sent = [&taken](std::uint64_t events, TimePoint since) { taken.emplace_back(events, since); };
+  establish(options);
+  EXPECT_THAT(taken, IsEmpty()) << "HELLO is no event";
+  const TimePoint began = now;
+  const ByteVector event = notify(1);
+  receive(Bytes(event).first(5));
+  now += Duration(2);
+  receive(Bytes(event).subspan(5));
+  receive(notify(2));
+  EXPECT_EQ(session->in_flight(), 2U);
+  session->sent(1, now);
+  EXPECT_EQ(session->in_flight(), 2U);
+  EXPECT_THAT(taken, IsEmpty());
+  now += Duration(3);
+  drain();
+  EXPECT_EQ(session->in_flight(), 0U);
+  EXPECT_THAT(taken, ElementsAre(std::pair(std::uint64_t{2}, began)));
 }
 
 TEST_F(TimeTest, WhileAnswersAreQuickTheClockIsSeldomRead) {
