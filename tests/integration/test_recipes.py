@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 import threading
-import unittest
 from typing import Any
 
 from support import agent, haproxy, http_client, recipes, wait
@@ -135,8 +134,9 @@ class ApiTest(RateRecipeTest):
         self.assertEqual(answers[0].status, 401)
 
 
-class EngineTest(unittest.TestCase):
+class EngineTest(HaproxyTest):
     """conf/spoe-stickmesh.conf says of itself what is so."""
+    needs_haproxy = False
     engine = recipes.Engine(ENGINE.read_text())
 
     def test_every_variable_that_its_messages_set_is_registered(self) -> None:
@@ -158,11 +158,13 @@ class EngineTest(unittest.TestCase):
 class SpoeRecipeTest(RecipeTest):
     """What the recipes have in common in which the agent counts within the request."""
     seconds = 150
+    engine_changes: dict[str, str] = {}
 
     def connections(self, layout: Layout) -> dict[str, str]:
         """A busy machine may need longer than 50 ms, and the test is not of that."""
         engine = self.directory / "spoe-stickmesh.conf"
-        engine.write_text(recipes.replaced(ENGINE.read_text(), {"timeout processing 50ms": "timeout processing 1s"}))
+        engine.write_text(recipes.replaced(ENGINE.read_text(), {"timeout processing 50ms": "timeout processing 1s",
+                                                                **self.engine_changes}))
         return {"192.0.2.10:10301": f"127.0.0.1:{self.spoe_port}", "/etc/stickmesh/spoe-stickmesh.conf": str(engine)}
 
     def wait_ready(self) -> None:
@@ -241,6 +243,18 @@ class SpoeApiTest(SpoeRateTest):
         self.assertEqual(self.daemon.table("clients"), {}, "nothing is sent that no rule asks for")
         answers = http_client.send_from(self.layouts["lb1"].http_port, CLIENT)
         self.assertEqual(answers[0].status, 401, "without a key")
+
+    def test_an_address_and_a_key_in_one_group_are_one_event(self) -> None:
+        self.engine_changes = {"groups track-ip track-api": "groups track-ip",
+                               "    messages track-ip\n": "    messages track-ip track-api\n",
+                               "spoe-group track-api\n    messages track-api\n": ""}
+        self.changes = {"stickmesh track-api": "stickmesh track-ip"}
+        self.start()
+        for name in NAMES:
+            self.assertEqual(self.request(name, self.one), 200)
+        self.assertEqual(self.daemon.value("clients", f"::ffff:{CLIENT}", "http_req_rate"), 2)
+        self.assertEqual(self.daemon.value("keys", digest("secret-1"), "http_req_rate"), 2)
+        self.assertRegex(self.daemon.ask("show spoe"), r"Events_total: 2\n(.*\n)*Tracked_total: 4\n")
 
 
 def log_in(port: int, login: str, source: str = CLIENT, *, fail: bool = False) -> int:
