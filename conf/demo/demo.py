@@ -25,6 +25,7 @@ from support.ports import free_port  # noqa: E402
 from support.process import Process  # noqa: E402
 from support.wait import NotReached, until  # noqa: E402
 
+ENGINE = ROOT / "conf/spoe-stickmesh.conf"
 NAMES = ("lb1", "lb2")
 AGENTS = ("agent-1", "agent-2")
 LIMIT = 40  # requests of one client in ten seconds, at all instances together
@@ -32,6 +33,7 @@ LIMIT = 40  # requests of one client in ten seconds, at all instances together
 # these each instance alone sees 30.
 CLIENTS = {"alice": 1, "bob": 2, "mallory": 6}
 FAST = "mallory"
+EVENTS_LIMIT = 30  # its requests in a minute at the frontend that asks the agent, at both instances together
 WATCH_SECONDS = 40  # --once gives up after this
 REFRESH = 0.5
 
@@ -46,7 +48,9 @@ class Instance:
     name: str
     directory: Path
     agent_ports: dict[str, int]
+    agent_events_ports: dict[str, int]
     http_port: int = dataclasses.field(default_factory=free_port)
+    events_port: int = dataclasses.field(default_factory=free_port)
     peers_port: int = dataclasses.field(default_factory=free_port)
 
     def __post_init__(self) -> None:
@@ -58,13 +62,23 @@ class Instance:
     def start(self, config: Path) -> None:
         env = {"DEMO_SOCKET": str(self.socket), "DEMO_PEERS_PORT": str(self.peers_port),
                "DEMO_HTTP_PORT": str(self.http_port), "DEMO_LIMIT": str(LIMIT),
-               **{f"DEMO_{name.upper().replace('-', '_')}_PORT": str(port) for name, port in self.agent_ports.items()}}
+               "DEMO_EVENTS_PORT": str(self.events_port), "DEMO_EVENTS_LIMIT": str(EVENTS_LIMIT),
+               "DEMO_ENGINE": str(config.with_name(ENGINE.name))}
+        for name in AGENTS:
+            prefix = f"DEMO_{name.upper().replace('-', '_')}"
+            env[f"{prefix}_PORT"] = str(self.agent_ports[name])
+            env[f"{prefix}_EVENTS_PORT"] = str(self.agent_events_ports[name])
         program = haproxy.binary()
         if program is None:
             raise Failed("haproxy is not installed")
         self.process = Process(self.name, [program, "-f", str(config), "-db", "-L", self.name],
                                self.directory / f"{self.name}.log", env, own_session=True)
         until(lambda: self.reader.cli("show info"), what=f"{self.name} answers")
+
+    def finds(self, agent_name: str) -> bool:
+        """Whether events may go to that agent, by HAProxy's health checks."""
+        rows = [line.split() for line in self.reader.cli("show servers state stickmesh-agents").splitlines()]
+        return any(row[3:4] == [agent_name] and row[5] == "2" for row in rows)
 
     def counters(self, table: str) -> haproxy.Table:
         return self.reader.table(f"mesh/{table}")
@@ -74,10 +88,13 @@ class Instance:
 class Answers:
     """What the clients were told: how often 200 and 429, by client and instance."""
     counts: dict[tuple[str, str, int], int] = dataclasses.field(default_factory=dict)
+    first_refused: int = 0  # the number of the request that was, of all
 
     def add(self, client: str, instance: str, status: int) -> None:
         key = (client, instance, status)
         self.counts[key] = self.counts.get(key, 0) + 1
+        if status == 429 and not self.first_refused:
+            self.first_refused = sum(self.counts.values())
 
     def of(self, client: str, instance: str, status: int) -> int:
         return self.counts.get((client, instance, status), 0)
@@ -125,8 +142,11 @@ class Demo:
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="stickmesh-demo-"))
         self.agent_ports = {name: free_port() for name in AGENTS}
-        self.instances = {name: Instance(name, self.directory, self.agent_ports) for name in NAMES}
+        self.agent_events_ports = {name: free_port() for name in AGENTS}
+        self.instances = {name: Instance(name, self.directory, self.agent_ports, self.agent_events_ports)
+                          for name in NAMES}
         self.answers = Answers()
+        self.events = Answers()  # at the frontend that asks the agent
         self.highest_rate = {name: 0 for name in NAMES}  # of the fast client, by the instance's own count
         self._agents: dict[str, Process] = {}
         self._pause = threading.Event()
@@ -136,6 +156,9 @@ class Demo:
     def start(self) -> None:
         config = self.directory / "haproxy.cfg"
         shutil.copy(HERE / "haproxy.cfg", config)
+        # A busy machine may need longer than 50 ms, and what is served without an answer is not what is shown.
+        engine = ENGINE.read_text().replace("timeout processing 50ms", "timeout processing 1s")
+        config.with_name(ENGINE.name).write_text(engine)
         for instance in self.instances.values():
             instance.start(config)
         for name in AGENTS:
@@ -144,6 +167,7 @@ class Demo:
             for name in AGENTS:
                 until(lambda: instance.reader.peer_state(name), lambda state: state == "ESTA", timeout=15,
                       what=f"{instance.name} has a session with {name}")
+                until(lambda: instance.finds(name), timeout=15, what=f"{instance.name} may ask {name}")
 
     def start_agent(self, name: str) -> None:
         directory = self.directory / name
@@ -151,6 +175,7 @@ class Demo:
         other = next(agent_name for agent_name in AGENTS if agent_name != name)
         text = (HERE / "stickmesh.toml").read_text()
         for word, value in (("DEMO_DIR", directory), ("DEMO_NAME", name), ("DEMO_OWN_PORT", self.agent_ports[name]),
+                            ("DEMO_EVENTS_PORT", self.agent_events_ports[name]),
                             ("DEMO_OTHER_NAME", other), ("DEMO_OTHER_PORT", self.agent_ports[other]),
                             ("DEMO_LB1_PORT", self.instances["lb1"].peers_port),
                             ("DEMO_LB2_PORT", self.instances["lb2"].peers_port)):
@@ -169,24 +194,29 @@ class Demo:
         until(ready, what=f"{name} is ready")
 
     def start_clients(self) -> None:
-        for client, per_second in CLIENTS.items():
-            thread = threading.Thread(target=self._be_client, args=(client, 1.0 / per_second), daemon=True)
-            thread.start()
-            self._clients.append(thread)
+        ports = {name: instance.http_port for name, instance in self.instances.items()}
+        for client in CLIENTS:
+            self._start_client(client, ports, self.answers)
+        self._start_client(FAST, {name: instance.events_port for name, instance in self.instances.items()}, self.events)
 
-    def _be_client(self, client: str, interval: float) -> None:
+    def _start_client(self, client: str, ports: dict[str, int], answers: Answers) -> None:
+        thread = threading.Thread(target=self._be_client, args=(client, ports, answers), daemon=True)
+        thread.start()
+        self._clients.append(thread)
+
+    def _be_client(self, client: str, ports: dict[str, int], answers: Answers) -> None:
         """Sends to one instance after the other, as a load balancer in front of them would."""
         turn = 0
-        while not self._over.wait(interval):
+        while not self._over.wait(1.0 / CLIENTS[client]):
             if self._pause.is_set():
                 continue
-            instance = self.instances[NAMES[turn % len(NAMES)]]
+            name = NAMES[turn % len(NAMES)]
             turn += 1
             try:
-                status = http_client.send(instance.http_port, client)[0]
+                status = http_client.send(ports[name], client)[0]
             except OSError:
                 continue  # at the end of the demo
-            self.answers.add(client, instance.name, status)
+            answers.add(client, name, status)
 
     def pause_clients(self) -> None:
         self._pause.set()
@@ -244,6 +274,12 @@ def picture(demo: Demo, view: View) -> str:
                          f"           {cell(view.own, 'http_req_rate'):6} {cell(view.total, 'http_req_rate'):6}"
                          f"      {demo.answers.of(client, name, 200):6} {refused:6}"
                          f"{'  refused: the total is above ' + str(LIMIT) if refused else ''}")
+    lines.append(f"{FAST} at the frontend that asks the agent: {CLIENTS[FAST]} requests a second, alternately to both")
+    for name in NAMES:
+        lines.append(f"  {name}{demo.events.of(FAST, name, 200):59}{demo.events.of(FAST, name, 429):7}")
+    if demo.events.first_refused:
+        lines.append(f"  the first refusal was request {demo.events.first_refused} of both together: "
+                     f"the limit is {EVENTS_LIMIT} in a minute")
     lines += ["", *(f"the total at {name}: {mark}" for name, mark in view.marks.items()),
               f"agents: {', '.join(f'{name} {state(demo, name)}' for name in AGENTS)}"]
     return "\n".join(lines)
@@ -255,15 +291,17 @@ def state(demo: Demo, name: str) -> str:
 
 def where_to_look(demo: Demo) -> str:
     folder = demo.directory
-    control = f"{agent.control_path()} -s {folder}/{AGENTS[1]}/admin.sock"
+    first, control = (f"{agent.control_path()} -s {folder}/{name}/admin.sock" for name in AGENTS)
     lb1 = demo.instances["lb1"]
     return "\n".join([
-        f"configs   {folder}/haproxy.cfg and {folder}/agent-*/stickmesh.toml (from conf/demo/)",
+        f"configs   {folder}/haproxy.cfg, {ENGINE.name} and agent-*/stickmesh.toml (from conf/)",
         f"logs      {folder}/*.log",
-        f"ports     lb1 http://127.0.0.1:{lb1.http_port}/  lb2 http://127.0.0.1:{demo.instances['lb2'].http_port}/",
+        *(f"ports     {name} http://127.0.0.1:{instance.http_port}/  and, asking the agent, "
+          f"http://127.0.0.1:{instance.events_port}/" for name, instance in demo.instances.items()),
         "try       " + f"curl -i -H 'x-client: me' http://127.0.0.1:{lb1.http_port}/",
         f"          {control} show peers",
         f"          {control} show table http.total origins",
+        f"          {first} show spoe    # what it was asked; {AGENTS[1]} is, once it was killed",
         f"          echo 'show table mesh/http.total' | socat - {lb1.socket}"])
 
 
@@ -344,13 +382,14 @@ def check_once(demo: Demo) -> int:
         if FAST not in rates and rates_agree(view, FAST):
             rates[FAST] = describe(view, FAST, "http_req_rate")
         refused = all(demo.answers.of(FAST, name, 429) >= 3 for name in NAMES)
-        if refused and rates:
+        if refused and rates and demo.events.first_refused:
             break
         time.sleep(0.2)
     print(picture(demo, demo.look()), flush=True)
     check_refusals(demo, checks)
     checks.that("the total of the rate is the sum of the instances' own", rates,
                 rates.get(FAST) or describe(demo.look(), FAST, "http_req_rate"))
+    check_events(demo, checks)
     check_counts(demo, checks)
     check_marks(demo, checks)
     print(f"{checks.failed} of the claims FAILED" if checks.failed else "all of it was seen")
@@ -368,6 +407,29 @@ def check_refusals(demo: Demo, checks: Checks) -> None:
     others = [client for client in CLIENTS if client != FAST]
     refused = sum(demo.answers.of(client, name, 429) for client in others for name in NAMES)
     checks.that(f"{' and '.join(others)} were never refused", refused == 0, f"{refused} times 429")
+
+
+def check_events(demo: Demo, checks: Checks) -> None:
+    checks.that(f"the frontend that asks the agent refuses {FAST} from request {EVENTS_LIMIT + 1} of both on",
+                demo.events.first_refused == EVENTS_LIMIT + 1, f"the first refusal was request {demo.events.first_refused}")
+    for name in NAMES:
+        served = demo.events.of(FAST, name, 200)
+        checks.that(f"{name} served half of them there", served == EVENTS_LIMIT // len(NAMES), f"{served} times 200")
+
+
+def check_next_events(demo: Demo, checks: Checks, claim: str, status: int, most_served: int) -> None:
+    """Soon the answer of both is |status| at the frontend that asks the agent, after at most so many 200."""
+    def told(code: int) -> list[int]:
+        return [demo.events.of(FAST, name, code) for name in NAMES]
+    expected, served = [count + 3 for count in told(status)], sum(told(200))
+    demo.resume_clients()
+    try:
+        reached = until(lambda: all(map(int.__ge__, told(status), expected)), timeout=15, what=claim)
+    except NotReached:
+        reached = False
+    demo.pause_clients()
+    served = sum(told(200)) - served
+    checks.that(claim, reached and served <= most_served, f"{status} at {'both' if reached else 'none'} in time, {served} served")
 
 
 def check_counts(demo: Demo, checks: Checks, after: str = "") -> None:
@@ -399,9 +461,12 @@ def check_marks(demo: Demo, checks: Checks) -> None:
     until(lambda: demo.look().sum(FAST, "http_req_cnt"), lambda count: count > before, what=f"{FAST} goes on")
     check_counts(demo, checks, f"{AGENTS[0]} was killed, clients went on, and ")
     check_mark(demo, checks, f"{AGENTS[1]} keeps the total current", whole)
+    check_next_events(demo, checks, f"{AGENTS[1]} is asked, has the count, and {FAST} is refused on", 429,
+                      EVENTS_LIMIT // 2)  # until HAProxy's checks say that the other is gone
     demo.kill_agent(AGENTS[1])
     check_mark(demo, checks, "both agents were killed, and the total is no longer current",
                lambda mark: not mark.current())
+    check_next_events(demo, checks, "the frontend that asks the agent serves all without one", 200, EVENTS_LIMIT)
 
 
 def check_mark(demo: Demo, checks: Checks, claim: str, true: Callable[[Mark], bool]) -> None:

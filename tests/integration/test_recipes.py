@@ -8,13 +8,16 @@ import re
 import socket
 import subprocess
 import threading
+from typing import Any
 
 from support import agent, haproxy, http_client, recipes, wait
 from support.case import HaproxyTest, MeshTest
 from support.layout import Layout
 from support.recipes import NAMES, RecipeTest, recipe
 
-ALL = ("ip", "api", "login", "sticky", "conn", "spoe")
+SPOE = ("spoe-ip", "spoe-api", "spoe-login", "spoe-sticky")
+ALL = ("ip", "api", "login", "sticky", "conn", *SPOE)
+ENGINE = agent.ROOT / "conf/spoe-stickmesh.conf"
 CLIENT, OTHER = "198.51.100.7", "198.51.100.8"
 
 
@@ -25,12 +28,12 @@ def digest(text: str) -> str:
 
 
 def rules(text: str) -> list[str]:
-    """The lines of a recipe that say something, without those of its peers section."""
-    lines, peers = [], False
+    """The lines of a recipe that say something, without those that say where the agent is."""
+    lines, connection = [], False
     for line in text.splitlines():
         if line and not line.startswith((" ", "#")):
-            peers = line.startswith("peers")
-        if line.strip() and not line.strip().startswith("#") and not peers:
+            connection = line.startswith(("peers", "backend stickmesh-agents"))
+        if line.strip() and not line.strip().startswith("#") and not connection:
             lines.append(line)
     return lines
 
@@ -131,15 +134,37 @@ class ApiTest(RateRecipeTest):
         self.assertEqual(answers[0].status, 401)
 
 
-class SpoeTest(RecipeTest):
-    recipe = "spoe"
+class EngineTest(HaproxyTest):
+    """conf/spoe-stickmesh.conf says of itself what is so."""
+    needs_haproxy = False
+    engine = recipes.Engine(ENGINE.read_text())
+
+    def test_every_variable_that_its_messages_set_is_registered(self) -> None:
+        registered = self.engine.words("register-var-names")
+        self.assertEqual({name for name in registered if "." in name}, self.engine.settable(recipes.stored_types()))
+        self.assertEqual(len(registered), len(set(registered)))
+        plain = {name for name in registered if "." not in name}
+        self.assertLessEqual({"ok", "found", "ready"}, plain)
+        self.assertLessEqual({name.split(".")[1] for name in registered if "." in name}, plain)
+
+    def test_each_message_has_a_group_of_its_name_and_a_recipe(self) -> None:
+        groups = self.engine.groups()
+        self.assertEqual(groups, {name: [name] for name in self.engine.messages()})
+        self.assertEqual(self.engine.words("groups"), list(groups))
+        used = [name for recipe_name in SPOE for name in re.findall(r"send-spoe-group stickmesh (\S+)", recipe(recipe_name))]
+        self.assertEqual(sorted(used), sorted(groups))
+
+
+class SpoeRecipeTest(RecipeTest):
+    """What the recipes have in common in which the agent counts within the request."""
     seconds = 150
+    engine_changes: dict[str, str] = {}
 
     def connections(self, layout: Layout) -> dict[str, str]:
         """A busy machine may need longer than 50 ms, and the test is not of that."""
         engine = self.directory / "spoe-stickmesh.conf"
-        engine.write_text(recipes.replaced((agent.ROOT / "conf/spoe-stickmesh.conf").read_text(),
-                                           {"timeout processing 50ms": "timeout processing 1s"}))
+        engine.write_text(recipes.replaced(ENGINE.read_text(), {"timeout processing 50ms": "timeout processing 1s",
+                                                                **self.engine_changes}))
         return {"192.0.2.10:10301": f"127.0.0.1:{self.spoe_port}", "/etc/stickmesh/spoe-stickmesh.conf": str(engine)}
 
     def wait_ready(self) -> None:
@@ -147,48 +172,146 @@ class SpoeTest(RecipeTest):
             wait.until(lambda: self.instances[name].cli("show servers state stickmesh-agents").split("\n")[2].split()[5],
                        lambda state: state == "2", what=f"{name} finds the agent")
 
-    def send(self, name: str, source: str, count: int = 1) -> list[int]:
-        return [answer.status for answer in http_client.send_from(self.layouts[name].http_port, source, count)]
-
-    def request(self, name: str, source: str) -> int:
-        return self.send(name, source)[0]
-
-    def test_holds_and_fails_open(self) -> None:
+    def start_closed(self) -> None:
+        self.changes = {**self.changes, "# http-request deny deny_status 503": "http-request deny deny_status 503"}
         self.start()
+
+    def wait_asked(self, *args: Any, **kwargs: Any) -> None:
+        """Until a request has come to the agent from each instance, which was not so before."""
+        def asked(name: str) -> int:
+            self.request(name, *args, **kwargs)
+            return sum(int(count) for count in re.findall(r"(?:Tracked|Looked_up)_total: (\d+)", self.daemon.ask("show spoe")))
         for name in NAMES:
-            self.assertEqual(self.send(name, CLIENT, 150), [200] * 150, name)
+            before = asked(name)
+            wait.until(lambda: asked(name), lambda count: count > before, timeout=20, interval=0.4,
+                       what=f"{name} asks the agent")
+
+
+class SpoeRateTest(SpoeRecipeTest):
+    """spoe-ip.cfg; and what spoe-api.cfg is like."""
+    recipe = "spoe-ip"
+    limit = 300
+    one, other = (CLIENT, ""), (OTHER, "")
+    again = one  # the same client, at another instance
+
+    def send(self, name: str, client: tuple[str, str], count: int = 1) -> list[int]:
+        source, api_key = client
+        return [answer.status for answer in
+                http_client.send_from(self.layouts[name].http_port, source, count, headers={"x-api-key": api_key})]
+
+    def request(self, name: str, client: tuple[str, str]) -> int:
+        return self.send(name, client)[0]
+
+    def test_holds_exactly_and_fails_open(self) -> None:
+        self.start()
+        half = self.limit // 2
+        for name, client in zip(NAMES, (self.one, self.again)):
+            self.assertEqual(self.send(name, client, half), [200] * half, name)
         for name in NAMES:
-            self.assertEqual(self.request(name, CLIENT), 429, f"{name}: one more than 300")
-            self.assertEqual(self.request(name, OTHER), 200, name)
-        self.assertEqual(self.send("lb1", "2001:db8:1:2::1", 300), [200] * 300)
-        self.assertEqual(self.request("lb2", "2001:db8:1:2:ffff:1:2:3"), 429, "of the same /64")
+            self.assertEqual(self.request(name, self.one), 429, f"{name}: one more than {self.limit}")
+            self.assertEqual(self.request(name, self.again), 429, name)
+            self.assertEqual(self.request(name, self.other), 200, name)
         self.daemon.kill()
-        self.wait_answer(200, CLIENT)
+        self.wait_answer(200, self.one)
         self.daemon.start()
-        for name in NAMES:
-            wait.until(lambda: "Tracked_total: 0" not in (self.request(name, OTHER), self.daemon.ask("show spoe"))[1],
-                       timeout=20, interval=0.4, what=f"{name} asks the agent again")
+        self.wait_asked(self.other)
 
     def test_fails_closed(self) -> None:
-        self.changes = {"# http-request deny deny_status 503": "http-request deny deny_status 503"}
-        self.start()
-        self.wait_answer(200, CLIENT)
+        self.start_closed()
+        self.wait_answer(200, self.one)
         self.daemon.kill()
-        self.wait_answer(503, CLIENT)
+        self.wait_answer(503, self.one)
         self.daemon.start()
-        self.wait_answer(200, CLIENT)
+        self.wait_answer(200, self.one)
 
-    def test_a_group_counts_failed_logins_on_the_response(self) -> None:
-        rules = ("    http-request set-var(txn.login) req.hdr(x-login)\n"
-                 "    http-response send-spoe-group stickmesh report-login if { status 401 } { var(txn.login) -m found }\n")
-        self.changes = {"    # http-request deny": rules + "    # http-request deny"}
-        self.extra = '\n[[table]]\nname = "logins"\ndefine = "type string len 64 size 1k expire 5m store gpc0_rate(1m)"\n'
+
+class SpoeIpv6Test(SpoeRateTest):
+    """An IPv6 client is its 64 bits."""
+    one, again = ("2001:db8:1:2::1", ""), ("2001:db8:1:2:ffff:1:2:3", "")
+    other = ("2001:db8:1:3::1", "")
+
+
+class SpoeApiTest(SpoeRateTest):
+    recipe = "spoe-api"
+    limit = 600
+    one, again, other = (CLIENT, "secret-1"), (OTHER, "secret-1"), (CLIENT, "secret-2")
+
+    def test_the_agent_has_hashes_of_keys_and_no_address(self) -> None:
+        self.start()
+        self.request("lb1", self.one)
+        self.assertEqual(set(self.daemon.table("keys")), {digest("secret-1")})
+        self.assertEqual(self.daemon.table("clients"), {}, "nothing is sent that no rule asks for")
+        answers = http_client.send_from(self.layouts["lb1"].http_port, CLIENT)
+        self.assertEqual(answers[0].status, 401, "without a key")
+
+    def test_an_address_and_a_key_in_one_group_are_one_event(self) -> None:
+        self.engine_changes = {"groups track-ip track-api": "groups track-ip",
+                               "    messages track-ip\n": "    messages track-ip track-api\n",
+                               "spoe-group track-api\n    messages track-api\n": ""}
+        self.changes = {"stickmesh track-api": "stickmesh track-ip"}
         self.start()
         for name in NAMES:
-            for fail in ({"x-fail": "1"}, {}):
-                http_client.send_from(self.layouts[name].http_port, CLIENT, headers={"x-login": "joe", **fail})
-        wait.until(lambda: self.daemon.value("logins", "joe", "gpc0_rate"), lambda value: value == 2,
-                   what="only those that failed are counted")
+            self.assertEqual(self.request(name, self.one), 200)
+        self.assertEqual(self.daemon.value("clients", f"::ffff:{CLIENT}", "http_req_rate"), 2)
+        self.assertEqual(self.daemon.value("keys", digest("secret-1"), "http_req_rate"), 2)
+        self.assertRegex(self.daemon.ask("show spoe"), r"Events_total: 2\n(.*\n)*Tracked_total: 4\n")
+
+
+def log_in(port: int, login: str, source: str = CLIENT, *, fail: bool = False) -> int:
+    form = f"x=1&login={login}&password=guess"
+    headers = {"content-type": "application/x-www-form-urlencoded", **({"x-fail": "1"} if fail else {})}
+    return http_client.send_from(port, source, headers=headers, path="/login", form=form)[0].status
+
+
+class SpoeLoginTest(SpoeRecipeTest):
+    recipe = "spoe-login"
+
+    def request(self, name: str, login: str, *, fail: bool = False) -> int:
+        return log_in(self.layouts[name].http_port, login, fail=fail)
+
+    def visit(self, name: str) -> int:
+        return http_client.send_from(self.layouts[name].http_port, CLIENT, path="/login")[0].status
+
+    def test_holds_exactly_and_fails_open(self) -> None:
+        self.start()
+        spellings = ("joe@example.org", "JOE@example.org", "joe%40example.org", "%6aoe@example.org")
+        for number in range(50):
+            name = NAMES[number % 2]
+            self.assertEqual(self.request(name, spellings[number % 4], fail=True), 401, number)
+            self.assertEqual(self.request(name, "amy"), 200, "one that succeeds")
+        for name in NAMES:
+            for spelling in spellings:
+                self.assertEqual(self.request(name, spelling), 429, name)
+            self.assertEqual(self.request(name, "amy"), 200, name)
+            self.assertEqual(self.visit(name), 200, name)
+        key = digest("joe@example.org")
+        self.assertEqual(set(self.daemon.table("logins")), {key}, "only those that failed are counted")
+        self.assertEqual(self.daemon.value("logins", key, "gpc0_rate"), 50)
+        self.daemon.ask(f"clear table logins key {key}")
+        self.wait_answer(200, "joe@example.org")
+        self.daemon.kill()
+        for name in NAMES:
+            self.assertEqual(self.request(name, "joe@example.org", fail=True), 401, name)
+        self.daemon.start()
+        self.wait_asked("joe@example.org", fail=True)
+
+    def test_fails_closed(self) -> None:
+        self.start_closed()
+        self.wait_answer(401, "joe", fail=True)
+        self.daemon.kill()
+        self.wait_answer(503, "joe", fail=True)
+        for name in NAMES:
+            self.assertEqual(self.visit(name), 200, f"{name}: what is no attempt")
+        self.daemon.start()
+        self.wait_answer(401, "joe", fail=True)
+
+    def test_what_is_no_attempt(self) -> None:
+        self.start()
+        port = self.layouts["lb1"].http_port
+        for path, form, status in (("/login", None, 200), ("/", "login=joe", 200), ("/login", "user=joe", 400)):
+            self.assertEqual(http_client.send_from(port, CLIENT, path=path, form=form)[0].status, status)
+        self.assertEqual(http_client.send_from(port, CLIENT, headers={"x-fail": "1"})[0].status, 401)
+        self.assertIn("Answered_total: 0\n", self.daemon.ask("show spoe"))
 
 
 class LoginTest(RecipeTest):
@@ -196,10 +319,7 @@ class LoginTest(RecipeTest):
     seconds = 150
 
     def request(self, name: str, login: str, source: str = CLIENT, *, fail: bool = False) -> int:
-        form = f"x=1&login={login}&password=guess"
-        headers = {"content-type": "application/x-www-form-urlencoded", **({"x-fail": "1"} if fail else {})}
-        return http_client.send_from(self.layouts[name].http_port, source, headers=headers, path="/login",
-                                     form=form)[0].status
+        return log_in(self.layouts[name].http_port, login, source, fail=fail)
 
     def attempt_fails(self, name: str, login: str, source: str = CLIENT) -> None:
         self.assertEqual(self.request(name, login, source, fail=True), 401)
@@ -249,8 +369,8 @@ class LoginTest(RecipeTest):
         self.assertEqual(self.instances["lb1"].table("mesh/login"), {})
 
 
-class StickyTest(RecipeTest):
-    recipe = "sticky"
+class SessionTest(RecipeTest):
+    """What sticky.cfg and spoe-sticky.cfg have in common."""
     seconds = 150
 
     def visit(self, name: str, cookie: str | None = None, count: int = 1) -> list[http.client.HTTPResponse]:
@@ -264,6 +384,10 @@ class StickyTest(RecipeTest):
 
     def servers(self, name: str, cookie: str) -> set[str]:
         return {answer.headers["x-server"] for answer in self.visit(name, cookie, 4)}
+
+
+class StickyTest(SessionTest):
+    recipe = "sticky"
 
     def wait_known(self, name: str, cookie: str) -> None:
         wait.until(lambda: self.instances[name].entry("mesh/sessions", digest(cookie)), timeout=20,
@@ -333,6 +457,67 @@ class StickyTest(RecipeTest):
     def everywhere(self, key: str) -> set[haproxy.Value | None]:
         seen = {self.instances[name].value("mesh/sessions", key, "server_id") for name in NAMES}
         return seen | {self.daemon.value("sessions", key, "server_id")}
+
+
+class SpoeStickyTest(SpoeRecipeTest, SessionTest):
+    recipe = "spoe-sticky"
+
+    def request(self, name: str, cookie: str | None = None) -> int:
+        return self.visit(name, cookie)[0].status
+
+    def assert_sticky(self, cookie: str, server: str) -> None:
+        for name in NAMES:
+            self.assertEqual(self.servers(name, cookie), {server}, name)
+
+    def test_a_client_stays_with_its_server_and_fails_open(self) -> None:
+        self.start()
+        sessions = []
+        for name in [*NAMES, *NAMES, *NAMES]:
+            sessions.append(self.new_session(name))
+            self.assert_sticky(*sessions[-1])  # at once: the answer came after the agent had it
+        self.assertEqual({server for _, server in sessions}, {"web1", "web2"}, "clients are spread over the servers")
+        self.assertEqual(self.servers("lb2", "invented"), {"web1", "web2"})
+        self.assertEqual(set(self.daemon.table("cookies")), {digest(cookie) for cookie, _ in sessions})
+        self.daemon.kill()
+        for name in NAMES:
+            self.assertEqual(self.servers(name, sessions[0][0]), {"web1", "web2"}, f"{name}: as if it had no cookie")
+        self.daemon.start()
+        self.wait_asked("known")
+        self.assert_sticky(*self.new_session("lb1"))
+
+    def test_fails_closed(self) -> None:
+        self.start_closed()
+        self.wait_answer(200, "known")
+        self.daemon.kill()
+        self.wait_answer(503, "known")
+        self.wait_answer(200)
+        self.daemon.start()
+        self.wait_answer(200, "known")
+        self.assert_sticky(*self.new_session("lb1"))
+
+    def test_a_client_moves_on_when_its_server_is_down(self) -> None:
+        self.start()
+        cookie, server = self.new_session("lb1")
+        other = {"web1": "web2", "web2": "web1"}[server]
+        self.instances["lb2"].cli(f"disable server shop/{server}")
+        self.assertEqual(self.servers("lb2", cookie), {other})
+        self.assertEqual(self.servers("lb1", cookie), {other}, "it stays there")
+
+    def test_a_stopped_agent_has_its_sessions_again(self) -> None:
+        self.start()
+        cookie, server = self.new_session("lb1")
+        self.assertEqual(self.daemon.stop(), 0)
+        self.daemon.start()
+        self.wait_asked(cookie)
+        self.assert_sticky(cookie, server)
+
+    def test_a_session_in_use_does_not_lapse(self) -> None:
+        self.agent_changes = {"expire 30m": "expire 3s"}
+        self.start()
+        cookie, server = self.new_session("lb1")
+        wait.holds(lambda: self.servers("lb2", cookie) == {server}, seconds=7, interval=0.2, what="lb2 knows it")
+        wait.until(lambda: self.daemon.value("cookies", digest(cookie), "server_key"), lambda value: value is None,
+                   what="it lapses when it is not used")
 
 
 class ConnTest(RecipeTest):

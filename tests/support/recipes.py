@@ -1,6 +1,8 @@
 """conf/recipes/ as shipped, with the addresses that they name replaced by free ports of the loopback."""
 from __future__ import annotations
 
+import dataclasses
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -52,15 +54,54 @@ class _Config(AgentConfig):
     """conf/recipes/stickmesh.toml on free ports."""
     ports: dict[str, int]
     spoe_port: int
+    changes: dict[str, str]
 
     def toml(self, directory: Path, port: int) -> str:
-        changes = {"192.0.2.10:10300": f"127.0.0.1:{port}",
+        changes = {**self.changes,
+                   "192.0.2.10:10300": f"127.0.0.1:{port}",
                    "192.0.2.10:10301": f"127.0.0.1:{self.spoe_port}",
                    "[peers]": f'[admin]\nsocket = "{directory}/admin.sock"\n\n[log]\nlevel = "debug"\n\n[peers]',
                    'name = "agent-1"': f'state-dir = "{directory}/state"\nname = "agent-1"'}
         for address, name in (("192.0.2.11:10000", "lb1"), ("192.0.2.12:10000", "lb2")):
             changes[address] = f"127.0.0.1:{self.ports[name]}"
-        return replaced((FOLDER / "stickmesh.toml").read_text(), changes) + self.extra
+        return replaced((FOLDER / "stickmesh.toml").read_text(), changes)
+
+
+@dataclasses.dataclass
+class Engine:
+    """spoe-stickmesh.conf as text: which variables it declares, and which its messages can set."""
+    text: str
+
+    def words(self, keyword: str) -> list[str]:
+        """What stands behind |keyword|, on all lines that begin with it."""
+        return [word for line in self.text.splitlines() if line.split()[:1] == [keyword] for word in line.split()[1:]]
+
+    def messages(self) -> dict[str, list[tuple[str, str]]]:
+        """Each message, with its arguments."""
+        found = re.findall(r"^spoe-message (\S+)\n\s+args (.+)$", self.text, re.M)
+        return {name: [(argument.split("=", 1)[0], argument.split("=", 1)[1]) for argument in arguments.split()]
+                for name, arguments in found}
+
+    def groups(self) -> dict[str, list[str]]:
+        """Each group, with its messages."""
+        return {name: messages.split()
+                for name, messages in re.findall(r"^spoe-group (\S+)\n\s+messages (.+)$", self.text, re.M)}
+
+    def settable(self, types: dict[str, list[str]]) -> set[str]:
+        """Each variable with a use in its name that an answer may set. |types| are those that each table stores."""
+        variables = set()
+        for message, arguments in self.messages().items():
+            kind, use = message.split("-", 1)
+            table = dict(arguments)["table"].removeprefix("str(").removesuffix(")")
+            named = types[table] if kind == "lookup" else [name for name, _ in arguments[2:]]
+            variables |= {f"{use}.{name}" for name in ["found", "ready", "verdict", "reason", "retry_after", *named]}
+        return variables
+
+
+def stored_types() -> dict[str, list[str]]:
+    """Of each [[table]] of the agent's config."""
+    tables = re.findall(r'name = "(\S+)"\ndefine = ".* store (\S+)"', (FOLDER / "stickmesh.toml").read_text())
+    return {name: [data_type.split("(")[0] for data_type in types.split(",")] for name, types in tables}
 
 
 class RecipeTest(MeshTest):
@@ -71,12 +112,13 @@ class RecipeTest(MeshTest):
 
     def setUp(self) -> None:
         super().setUp()
-        self.extra = ""  # of the agent's config
         self.changes: dict[str, str] = {}  # of the recipe's text, where a test cannot wait for its times
+        self.agent_changes: dict[str, str] = {}  # of the agent's config, likewise
 
     def start(self) -> Agent:
         port = free_port()
-        config = _Config(extra=self.extra)
+        config = _Config()
+        config.changes = self.agent_changes
         self.layouts = {name: Layout(name, port) for name in NAMES}
         config.spoe_port = self.spoe_port = free_port()
         config.ports = {name: layout.peers_port for name, layout in self.layouts.items()}
