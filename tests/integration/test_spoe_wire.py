@@ -336,7 +336,7 @@ class EventTest(WireTest):
         self.unharmed()
 
     def test_any_ids_are_echoed(self) -> None:
-        ids = [(0, 1), (1, 1), (239, 240), (2287, 2288), (2**31 - 1, 1), (2**63, 2**63 - 1), (LARGEST, LARGEST)] + [(1, 1)] * 2
+        ids = [(0, 1), (239, 240), (2287, 2288), (2**31 - 1, 1), (2**63, 2**63 - 1), (LARGEST, LARGEST)] + [(1, 1)] * 3
         client = self.dial()
         client.send(b"".join(spop.notify(*pair, TRACK) for pair in ids))
         answers = client.acks(len(ids))
@@ -418,6 +418,7 @@ class PiecewiseTest(WireTest):
     def test_many_events_in_one_segment_are_answered_in_few(self) -> None:
         client = self.dial()
         before = client.segments_in()
+        self.assertEqual(before, 1, "HAProxy 3.2 and later reset a connection on which HELLO comes in pieces")
         client.send(b"".join(spop.notify(number, 1, TRACK) for number in range(100)))
         self.assertEqual([answer.stream for answer in client.acks(100)], list(range(100)))
         self.assertLess(client.segments_in() - before, 10)
@@ -441,6 +442,9 @@ class PiecewiseTest(WireTest):
         self.unharmed()
 
     def test_a_half_close_after_events(self) -> None:
+        bare = self.dial(b"")
+        bare.half_close()
+        self.assertEqual(bare.frames(), [], "nothing is said to a check of the port alone")
         client = self.dial(b"")
         client.send(self.conversation + spop.notify(2, 1, TRACK) + spop.notify(3, 1, TRACK)[:-1])
         client.half_close()
@@ -501,6 +505,50 @@ class SlowTest(WireTest):
         self.assertEqual(self.daemon.errors(), dict(expected + collections.Counter({"handshake-timeout": 1})))
         self.counted += 1
         self.assertEqual(bare.event(TRACK)["gpc0"], self.counted, "who is between events has time")
+        self.unharmed()
+
+
+class CrowdTest(WireTest):
+    """As many connections at once as there were requests when an instance was reloaded."""
+    count = 2000
+
+    def setUp(self) -> None:
+        # Both this process and the agent, which inherits the limit, hold an end of each connection.
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = self.count + 200
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            self.skipTest(f"needs {wanted} open files, {hard} are allowed")
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        super().setUp()
+
+    def crowd(self) -> int:
+        """All are there before any says a word, and all are answered. The agent's memory while they are."""
+        clients = [self.dial(b"") for _ in range(self.count)]
+        for client in clients:
+            client.send(spop.haproxy_hello() + spop.notify(1, 1, TRACK))
+        counts = []
+        for client in clients:
+            client.frame()
+            counts.append(spop.variables(client.acks(1)[0].payload)["gpc0"])
+        self.assertEqual(sorted(map(int, map(str, counts))), list(range(self.counted + 1, self.counted + self.count + 1)))
+        self.counted += self.count
+        self.unharmed()
+        self.assertEqual(self.show()["Connections"], self.count + 1)
+        resident = self.process.resident_kib()
+        for client in clients:
+            client.reset()
+        wait.until(lambda: self.show()["Connections"], lambda left: left == 1, what="they are gone")
+        return resident
+
+    def test_all_are_answered_and_memory_is_bounded(self) -> None:
+        before = self.process.resident_kib()
+        first, second, third = (self.crowd() for _ in range(3))
+        print(f"agent: {before} KiB, with a crowd {first}, {second}, {third} KiB")
+        if not agent.sanitized():
+            self.assertLess(first - before, 16 * self.count, "KiB for each connection")
+            self.assertLess(third - second, 1024, "the crowds leave something behind")
+        self.assertEqual(self.daemon.errors(), {})
         self.unharmed()
 
 
