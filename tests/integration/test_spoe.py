@@ -11,7 +11,7 @@ import time
 import unittest.mock
 from pathlib import Path
 
-from support import http_client, spop, wait
+from support import haproxy, http_client, spop, wait
 from support.agent import Agent, AgentConfig, PeerConfig, daemon_path
 from support.case import MeshTest
 from support.layout import Layout
@@ -296,7 +296,9 @@ class ComingAndGoingTest(SpoeTest):
         wait.until(lambda: len(load.answers), lambda count: count > seen + 50, what="requests flow")
         answers = [answer for answer in load.stop() if answer["status"] != "0"]
         lost = [answer for answer in answers if answer.get("ok") != "1"]
-        self.assertEqual(lost, [], "each request that HAProxy took had its answer")
+        # The old processes of 2.8 and 3.0 end the connections (256) while a request is under way, or make none for it (2).
+        self.assertLessEqual(len(lost), 3 if (2, 8) <= haproxy.version() <= (3, 0) else 0,
+                             "each request that HAProxy took had its answer")
         wait.until(lambda: self.show()["Connections"], lambda count: count < 10, what="old connections are released")
 
     def test_a_soft_restart_under_load_loses_nothing(self) -> None:

@@ -1,9 +1,13 @@
 """SPOP 2.0 as bytes, and a scripted agent: what real HAProxy says to it is kept."""
 from __future__ import annotations
 
+import collections
 import socket
+import struct
+import sys
 import threading
 from dataclasses import dataclass, field
+from typing import Iterable
 
 UNSET, HAPROXY_HELLO, HAPROXY_DISCONNECT, NOTIFY = 0, 1, 2, 3
 AGENT_HELLO, AGENT_DISCONNECT, ACK = 101, 102, 103
@@ -176,6 +180,12 @@ class Agent:
         return Frame(ACK, FIN, frame.stream, frame.number, SET_OK).encode() if frame.flags & FIN else b""
 
 
+def hello_of(keys: Iterable[tuple[bytes, bytes]], flags: int = FIN, stream: int = 0, number: int = 0) -> bytes:
+    """A HELLO of any |keys| and their typed values."""
+    payload = b"".join(string(key) + of for key, of in keys)
+    return Frame(HAPROXY_HELLO, flags, stream, number, payload).encode()
+
+
 def haproxy_hello(size: int = 16380, engine: bytes = b"raw-client", check: bool = False) -> bytes:
     payload = (string(b"supported-versions") + text_value(b"2.0") + string(b"max-frame-size") + number_value(size) +
                string(b"capabilities") + text_value(b"" if check else b"pipelining,async"))
@@ -198,6 +208,26 @@ def value(of: object) -> bytes:
 def message(name: str, **arguments: object) -> bytes:
     return (string(name.encode()) + bytes([len(arguments)]) +
             b"".join(string(key.encode()) + value(of) for key, of in arguments.items()))
+
+
+def notify(stream: int, number: int, *messages: bytes, flags: int = FIN) -> bytes:
+    return Frame(NOTIFY, flags, stream, number, b"".join(messages)).encode()
+
+
+def piece(stream: int, number: int, payload: bytes, flags: int = 0) -> bytes:
+    """The next one of a fragmented event."""
+    return Frame(UNSET, flags, stream, number, payload).encode()
+
+
+def status(frame: Frame) -> int:
+    """What a DISCONNECT of the agent says, which begins with it."""
+    return read_varint(frame.payload, 13)[0]
+
+
+def offer(hello: Frame) -> tuple[int, bytes]:
+    """The frame size and the capabilities of an AGENT-HELLO, whose keys have one order."""
+    size, at = read_varint(hello.payload, 29)
+    return size, hello.payload[at + 15:]
 
 
 def variables(payload: bytes) -> dict[str, object]:
@@ -224,10 +254,16 @@ def variables(payload: bytes) -> dict[str, object]:
 
 
 class Client:
-    """HAProxy's side by hand."""
+    """HAProxy's side by hand. |port| may be the path of a UNIX socket. With a |receive_buffer| the kernel takes in no more
+    than about that for a client that does not read."""
 
-    def __init__(self, port: int, hello: bytes | None = None) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+    def __init__(self, port: int | str, hello: bytes | None = None, receive_buffer: int = 0) -> None:
+        self._socket = socket.socket(socket.AF_UNIX if isinstance(port, str) else socket.AF_INET)
+        if receive_buffer:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._socket.settimeout(10)
+        self._socket.connect(port if isinstance(port, str) else ("127.0.0.1", port))
+        self._ready: collections.deque[Frame] = collections.deque()
         self._rest = b""
         self._next = 0
         self.hello: Frame | None = None
@@ -238,28 +274,65 @@ class Client:
     def close(self) -> None:
         self._socket.close()
 
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def half_close(self) -> None:
+        """Nothing more is sent; answers are still read."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Closes as HAProxy 3.1 and later do, and every health check."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
 
+    def send_until_full(self, data: bytes, most: int) -> int:
+        """Sends |data| over and over, up to |most| bytes, until no more is taken for a while. How much was."""
+        sent = 0
+        self._socket.settimeout(1)
+        try:
+            while sent < most:
+                sent += self._socket.send(data[sent % len(data):])
+        except TimeoutError:
+            pass
+        self._socket.settimeout(10)
+        return sent
+
+    def segments_in(self) -> int:
+        """The TCP segments with data that have come."""
+        return int.from_bytes(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)[152:156], sys.byteorder)
+
     def frame(self) -> Frame | None:
         """The next frame; None at the end of the connection."""
-        while True:
-            frames, rest = split(self._rest)
-            if frames:
-                self._rest = self._rest[len(frames[0].encode()):]
-                return frames[0]
+        while not self._ready:
             try:
                 data = self._socket.recv(65536)
             except ConnectionError:
                 data = b""
             if not data:
                 return None
-            self._rest = rest + data
+            frames, self._rest = split(self._rest + data)
+            self._ready.extend(frames)
+        return self._ready.popleft()
+
+    def frames(self) -> list[Frame]:
+        """All until the end of the connection, which the other side makes."""
+        return list(iter(self.frame, None))
+
+    def acks(self, count: int) -> list[Frame]:
+        """The next |count| frames, which must be answers."""
+        found = [self.frame() for _ in range(count)]
+        acks = [frame for frame in found if frame is not None and (frame.kind, frame.flags) == (ACK, FIN)]
+        assert len(acks) == count, [frame for frame in found if frame not in acks][:3]
+        return acks
 
     def event(self, *messages: bytes) -> dict[str, object]:
         """One event, and the variables of its answer."""
         self._next += 1
-        self.send(Frame(NOTIFY, FIN, self._next, 1, b"".join(messages)).encode())
+        self.send(notify(self._next, 1, *messages))
         answer = self.frame()
         assert answer is not None and (answer.kind, answer.stream, answer.number) == (ACK, self._next, 1), answer
         return variables(answer.payload)
