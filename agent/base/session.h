@@ -42,6 +42,9 @@ class Session {
   void set_wakeup(std::function<void()> wakeup) { wakeup_ = std::move(wakeup); }
   /// The connection sets this too: how many bytes have arrived and were not handed in yet.
   void set_unread(std::function<std::size_t()> unread) { unread_ = std::move(unread); }
+  /// And this: how long ago the newest bytes have arrived, as far as the system tells: a process that was
+  /// held up finds them waiting.
+  void set_waited(std::function<Duration()> waited) { waited_ = std::move(waited); }
   /// Set when the session is over for a reason of its own: write what is pending, then close.
   virtual const std::optional<Error>& close_reason() const = 0;
 
@@ -50,10 +53,12 @@ class Session {
     if (wakeup_) wakeup_();
   }
   std::size_t unread() const { return unread_ ? unread_() : 0; }
+  Duration waited() const { return waited_ ? waited_() : Duration{}; }
 
  private:
   std::function<void()> wakeup_;
   std::function<std::size_t()> unread_;
+  std::function<Duration()> waited_;
 };
 
 }  // namespace stickmesh

@@ -54,6 +54,13 @@ Connection::Connection(Loop& loop, UniqueFd socket, const SocketAddress& peer,
     int size = 0;
     return socket_ && ::ioctl(socket_.get(), FIONREAD, &size) == 0 ? static_cast<std::size_t>(size) : 0;
   });
+  session_->set_waited([this] {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    const bool told =
+        socket_ && peer_.is_ip() && ::getsockopt(socket_.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
+    return Duration(told ? info.tcpi_last_data_recv : 0);
+  });
   flush_.schedule();
 }
 
@@ -197,6 +204,7 @@ void Connection::finish(const Error& why) {
 void Connection::tell_session(const Error& why) {
   session_->set_wakeup({});
   session_->set_unread({});
+  session_->set_waited({});
   guarded("the end of a session", [&] { session_->closed(why, loop_.now()); });
 }
 

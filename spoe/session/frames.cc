@@ -20,7 +20,7 @@ constexpr Duration kMalformedWindow{60'000};
 
 }  // namespace
 
-void SpoeSession::Impl::take(Bytes in, TimePoint now) {
+void SpoeSession::Impl::take(Bytes in, TimePoint arrived, TimePoint now) {
   time = now;
   until_clock = 0;
   backlog = false;
@@ -32,11 +32,11 @@ void SpoeSession::Impl::take_frames(Bytes in, TimePoint now) {
   while (open()) {
     if (output.size() >= options.high_water) {
       blocked = true;
-      input.hold(in, now);
+      input.hold(in, arrived);
       backlog = !input.empty();
       return;
     }
-    const Frame frame = input.next(in, state == State::kHello ? kMaxHelloLength : frame_size, now);
+    const Frame frame = input.next(in, state == State::kHello ? kMaxHelloLength : frame_size, arrived);
     if (frame.status == FrameStatus::kNeedMore) return;
     frame_since.reset();
     if (frame.status == FrameStatus::kFrame) {

@@ -41,7 +41,10 @@ SpoeSession::~SpoeSession() = default;
 Result<void> SpoeSession::receive(Bytes in, TimePoint now) {
   Impl& session = *impl_;
   session.counters.bytes_in += in.size();
-  if (session.open()) session.take(in, now);
+  // Nothing can be late that came after a read that is not long ago: the system is seldom asked.
+  const bool recent = now - session.newest_arrival < session.options.deadline;
+  session.newest_arrival = recent ? now : now - waited();
+  if (session.open()) session.take(in, session.newest_arrival, now);
   session.observe(now);
   if (session.state == State::kClosed) return tl::unexpected(*session.close_reason);
   return {};
@@ -62,7 +65,7 @@ void SpoeSession::sent(std::size_t size, TimePoint now) {
   if (session.output.empty()) session.all_sent();
   if (session.blocked && session.output.size() <= session.options.high_water / 2) {
     session.blocked = false;
-    if (session.open() && session.backlog) session.take({}, now);
+    if (session.open() && session.backlog) session.take({}, now, now);
   }
   session.observe(now);
 }
@@ -73,7 +76,7 @@ std::optional<TimePoint> SpoeSession::deadline() const {
 
 Result<void> SpoeSession::expire(TimePoint now) {
   Impl& session = *impl_;
-  if (session.open() && session.backlog && !session.blocked) session.take({}, now);
+  if (session.open() && session.backlog && !session.blocked) session.take({}, now, now);
   if (session.draining && session.state == State::kRunning &&
       now >= session.last_active + session.options.drain_idle) {
     if (session.quiet(unread())) {

@@ -31,7 +31,7 @@ class SpoeSession final : public Session {
   SpoeSession(Options options, Handler& handler, SavedSession saved, TimePoint now);
   ~SpoeSession() override;
 
-  /// |now| is the earliest time at which |in| can have arrived: events are late, or not, by it.
+  /// Events are as old as what `set_waited` says of |in|: what a process finds that was held up is late.
   Result<void> receive(Bytes in, TimePoint now) override;
   Bytes pending() const override;
   void sent(std::size_t size, TimePoint now) override;

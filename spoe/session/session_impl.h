@@ -14,8 +14,8 @@ namespace stickmesh::spoe {
 struct SpoeSession::Impl {
   Impl(Options session_options, Handler& session_handler, TimePoint now);
 
-  /// Handles what is kept, then |in|; keeps what it must not handle yet.
-  void take(Bytes in, TimePoint now);
+  /// Handles what is kept, then |in|, which came at |arrived|; keeps what it must not handle yet.
+  void take(Bytes in, TimePoint arrived, TimePoint now);
   bool open() const { return state < State::kClosing; }
 
   /// Says DISCONNECT and waits for the other side to close.
@@ -51,6 +51,7 @@ struct SpoeSession::Impl {
 
   TimePoint state_since;                     ///< of kHello and kHealthCheck
   TimePoint last_active;                     ///< an event came or its answer left
+  TimePoint newest_arrival{};                ///< of what was received last
   std::optional<TimePoint> frame_since;      ///< a frame's end is waited for
   std::optional<TimePoint> fragments_since;  ///< likewise of a fragmented one
   std::optional<TimePoint> unsent_since;     ///< output waits

@@ -23,7 +23,8 @@ struct Options {
   std::size_t max_frame_size = 1048576;  ///< cap on what HAProxy announces, at least `kMinFrameSize`
   std::size_t max_fragmented = 262144;  ///< cap on a reassembled payload; 0: `fragmentation` is not announced
   std::size_t high_water = 262144;      ///< with so much output unsent nothing is read
-  /// From the earliest arrival of an event to when it is only answered with `ok` false.
+  /// From the arrival of an event, which the kernel may tell to 4 ms, to when it is only answered with `ok`
+  /// false.
   Duration deadline{30};
   Duration hello_timeout{5000};
   Duration frame_timeout{5000};   ///< for a frame, or all pieces of one, once it has begun

@@ -45,6 +45,8 @@ def row(text: str) -> dict[str, int]:
 class SpoeTest(MeshTest):
     def agent(self, extra: str = CLIENTS, **config: object) -> Agent:
         self.spoe_port = free_port()
+        # On a busy machine events wait for longer than the default.
+        config.setdefault("spoe_section", 'deadline = "10s"')
         self.daemon = self.start_agent(AgentConfig(spoe=[f"127.0.0.1:{self.spoe_port}"], extra=extra,
                                                    **config))  # type: ignore[arg-type]
         return self.daemon
@@ -268,7 +270,8 @@ class ComingAndGoingTest(SpoeTest):
         second = free_port()
         folder = self.directory / "second"
         folder.mkdir()
-        self.start_agent(AgentConfig(name="agent-2", extra=CLIENTS, spoe=[f"127.0.0.1:{second}"]), None, folder)
+        self.start_agent(AgentConfig(name="agent-2", extra=CLIENTS, spoe=[f"127.0.0.1:{second}"],
+                                     spoe_section='deadline = "10s"'), None, folder)
         layout = self.spoe_instance("lb1", {"track": TRACK}, ["http_req_cnt"], agents=[self.spoe_port, second])
         self.wait_state("lb1", "UP", 2)
         load = Load(layout.http_port)

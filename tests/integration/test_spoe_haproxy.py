@@ -320,6 +320,48 @@ class EventsTest(InstanceTest):
         self.clean()
 
 
+class StallTest(InstanceTest):
+    """The agent is held up, as by a debugger or a starved host, for longer than its deadline and than HAProxy waits."""
+    check = "check inter 200ms fall 1000 rise 1"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.agent(spoe_section='deadline = "200ms"')
+        assert self.daemon.process is not None
+        self.process = self.daemon.process
+
+    def test_what_was_given_up_is_not_counted(self) -> None:
+        port = self.serve({"track": TRACK}, ["http_req_cnt"], processing="300ms", check=self.check).http_port
+        self.assertEqual(ask(port), FIRST)
+        clients = [f"client-{number}" for number in range(10)]
+        for count in ("1", "2"):
+            self.process.freeze()
+            answers = ask_all([port], clients)
+            self.process.thaw()
+            self.assertEqual(answers, {client: {"status": "200", "error": "1"} for client in clients})
+            wait.until(lambda: self.show()["Overloaded_total"], lambda late: late >= 10 * int(count), what="all are late")
+            later = wait.until(lambda: ask(port, f"later-{count}"), lambda found: found.get("ok") == "1")
+            self.assertEqual(later, FIRST)
+        self.assertEqual(set(self.daemon.table("clients")), {"joe", "later-1", "later-2"})
+        self.assertEqual(self.daemon.errors(), {})
+
+    def test_no_answer_is_taken_for_that_of_another_event(self) -> None:
+        """With this option 2.4 and 2.6 give the next event of a request the ids of the one that they gave up."""
+        messages = {f"track-{name}": f"table=str(clients) key=str({name}) gpc0=int(1)" for name in ("a", "b")}
+        port = self.serve(messages, ["a.gpc0", "b.gpc0"], origin=True, processing="1s", check=self.check,
+                          events={"track-b": "on-http-response"}, engine="    option continue-on-error\n").http_port
+        self.assertEqual(ask(port), {"status": "200", "ok": "1", "a.gpc0": "1", "b.gpc0": "1"})
+        self.process.freeze()
+        connection = self.send(port, "joe")
+        # Until the second is on its way and has waited as well: the kernel tells the age of the newest bytes alone.
+        wait.holds(lambda: self.stat("http", "FRONTEND", 4), lambda streams: streams == 1, seconds=1.3, what="it waits")
+        self.process.thaw()
+        answer = answer_of(connection)
+        self.assertEqual((answer["error"], "a.gpc0" in answer), ("1", False))
+        wait.until(lambda: self.show()["Events_total"], lambda count: count == 4, what="both were read")
+        self.assertEqual(self.daemon.value("clients", "a", "gpc0"), 1, "the first is not counted")
+
+
 class EndsTest(InstanceTest):
     def test_a_client_that_gives_up(self) -> None:
         """The answer to its event comes when nobody wants it any more; the next one on that connection does."""

@@ -125,6 +125,25 @@ TEST_F(TimeTest, AnswersAreInFlightUntilAllOfThemAreTaken) {
   EXPECT_THAT(taken, ElementsAre(std::pair(std::uint64_t{2}, began)));
 }
 
+TEST_F(TimeTest, WhatWaitedWhileTheProcessWasHeldUpIsLate) {
+  establish();
+  const ByteVector event = notify();
+  Duration waited{29};
+  session->set_waited([&waited] { return waited; });
+  now += Duration(1000);
+  EXPECT_THAT(reply(event), ElementsAre("ACK 1.1 2.ok=true"));
+  now += Duration(1000);
+  receive(Bytes(event).first(3));
+  now += Duration(1);
+  waited = Duration(0);
+  EXPECT_THAT(reply(Bytes(event).subspan(3)), ElementsAre("ACK 1.1 2.ok=false"));
+  now += Duration(1000);
+  waited = Duration(30);
+  EXPECT_THAT(reply(event), ElementsAre("ACK 1.1 2.ok=false"));
+  EXPECT_THAT(reply(event), ElementsAre("ACK 1.1 2.ok=false")) << "more of what waited";
+  EXPECT_THAT(handler.calls, SizeIs(1));
+}
+
 TEST_F(TimeTest, WhileAnswersAreQuickTheClockIsSeldomRead) {
   establish(clocked());
   ByteVector bytes;
