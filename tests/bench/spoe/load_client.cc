@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -21,8 +22,8 @@ namespace {
 constexpr std::size_t kFrameSize = 16380;
 constexpr std::size_t kInputSize = std::size_t{128} * 1024;
 
-tl::unexpected<Error> lost(std::string_view what) {
-  return refuse(Reason::kConnectionLost, fmt::format("{}: {}", what, std::strerror(errno)));
+tl::unexpected<Error> lost(std::string_view call) {
+  return refuse(Reason::kConnectionLost, fmt::format("{}: {}", call, std::strerror(errno)));
 }
 
 bool says_ok(Bytes payload) {
@@ -44,13 +45,13 @@ LoadClient::LoadClient(net::UniqueFd socket, std::size_t in_flight)
 Result<LoadClient> LoadClient::open(const net::SocketAddress& server, std::size_t in_flight) {
   net::UniqueFd socket(::socket(server.raw()->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket || ::connect(socket.get(), server.raw(), server.size()) != 0) {
-    return lost("cannot connect to " + server.to_string());
+    return lost("connect");
   }
   const int on = 1;
   if (server.is_ip()) ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (::fcntl(socket.get(), F_SETFL, O_NONBLOCK) != 0) return lost("fcntl");
   LoadClient client(std::move(socket), in_flight);
   if (auto done = client.shake_hands(); !done) return tl::unexpected(done.error());
-  if (::fcntl(client.fd(), F_SETFL, O_NONBLOCK) != 0) return lost("fcntl");
   return client;
 }
 
@@ -64,6 +65,9 @@ Result<void> LoadClient::shake_hands() {
   std::size_t at = 0;
   spoe::Frame frame;
   while (frame.status == spoe::FrameStatus::kNeedMore) {
+    pollfd polled{fd(), POLLIN, 0};
+    if (::poll(&polled, 1, kPatienceMs) <= 0)
+      return refuse(Reason::kHandshakeTimeout, "HELLO was not answered");
     if (auto done = read(); !done) return done;
     frame = next_frame(at);
   }

@@ -14,6 +14,9 @@
 
 namespace stickmesh::bench {
 
+/// A server that works answers sooner.
+inline constexpr int kPatienceMs = 10'000;
+
 /// Events that all connections take from, until none is left.
 struct Work {
   Payloads& payloads;

@@ -18,9 +18,6 @@ namespace {
 using namespace stickmesh;
 using namespace stickmesh::bench;
 
-/// Longer than any server that works leaves everything unanswered.
-constexpr int kPatienceMs = 10'000;
-
 struct Arguments {
   std::string server;
   unsigned connections = 4;
