@@ -129,7 +129,7 @@ def _in_front(server: Server, directory: Path) -> Iterator[None]:
     """A HAProxy that asks the agent about every request, and refuses those that had no answer. It makes the keys, because
     a load generator's clients have one address."""
     assert server.spoe_port is not None
-    track = "table=str(http) key=rand(100000) http_req_cnt=int(1) http_req_rate=int(1)"
+    track = "table=str(http) key=rand(10000) http_req_cnt=int(1) http_req_rate=int(1)"
     rules = ("    http-request return status 503 unless { var(txn.stickmesh.ok) -m bool }\n"
              "    http-request return status 200\n")
     layout = SpoeLayout({"track": track}, [server.spoe_port], ["found", "ready", "http_req_cnt", "http_req_rate"], rules,

@@ -56,8 +56,11 @@ def _more_origins(server: Server, sizes: Sizes, names: tuple[str, ...]) -> Figur
 
 
 def _requests(server: Server, sizes: Sizes) -> Figures:
+    url = f"http://127.0.0.1:{server.http_port}/"
+    if warm_up := sizes.request_seconds // 4:
+        _wrk(url, warm_up)
     before = server.process.cpu_seconds()
-    requests, rate, p99 = _wrk(f"http://127.0.0.1:{server.http_port}/", sizes.request_seconds)
+    requests, rate, p99 = _wrk(url, sizes.request_seconds)
     if server.kind == HAPROXY:
         return {"requests_alone": rate / 1000, "requests_alone_p99": p99}
     spent = server.process.cpu_seconds() - before
