@@ -6,7 +6,7 @@ import re
 import subprocess
 from typing import Any
 
-from rows import NOTHING, Figures, Row, Sizes, Step
+from rows import Figures, Row, Sizes, Step
 from servers import ECHO, HAPROXY, STICKMESH, Failed, Server
 
 _MUST = "under 3 us"  # a fifth of the 15 us of HAProxy's example agent in C
