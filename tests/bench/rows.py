@@ -1,4 +1,4 @@
-"""The rows of the comparison, and how each is measured. All figures are the smaller the better."""
+"""The rows of the comparison with HAProxy as a peer, and how each is measured. All figures are the smaller the better."""
 from __future__ import annotations
 
 import dataclasses
@@ -24,22 +24,25 @@ class Sizes:
     hot_keys: int = 1000
     latency_updates: int = 1000
     burst: int = 100_000
+    event_keys: int = 100_000
+    request_seconds: int = 8
     settle_ms: int = 300
 
 
-SMOKE = Sizes(entries=3000, hot_keys=100, latency_updates=40, burst=500, settle_ms=50)
+SMOKE = Sizes(entries=3000, hot_keys=100, latency_updates=40, burst=500, event_keys=1000, request_seconds=1, settle_ms=50)
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """|key| names the figure. |beside| is the figure of HAProxy to compare with, where it has another key."""
+    """|key| names the figure. |beside| is the figure of |other| to compare with, where it has another key."""
     key: str
     title: str
     unit: str
     must: str = ""
     aim: str = ""
     beside: str = ""
-    speed: bool = True  # the ratio is HAProxy's figure by ours; else ours by HAProxy's
+    speed: bool = True  # the ratio is the other's figure by ours; else ours by the other's
+    other: str = HAPROXY
 
 
 ROWS = [
@@ -205,6 +208,7 @@ class Step:
     kind: str
     measure: Callable[[Server, Sizes], Figures]
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    tools: tuple[str, ...] = ()  # other programs that it needs
 
     def run(self, directory: Path, sizes: Sizes) -> Figures:
         with servers.start(self.kind, directory, **self.options) as server:

@@ -1,10 +1,13 @@
-"""What is measured: one HAProxy or one stickmeshd, each with the same table, for scripted peers `a` and `b`."""
+"""What is measured: one HAProxy or one stickmeshd, each with the same table, for scripted peers; or an agent that only
+echoes events."""
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import json
 import os
+import shutil
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any, ContextManager, Iterator
@@ -14,9 +17,10 @@ from support.agent import Agent, AgentConfig, PeerConfig
 from support.haproxy import HAProxy
 from support.ports import free_port
 from support.process import Process
+from support.spoe_layout import SpoeLayout
 
 TABLE = "type ip size 12m expire 1h store gpc0,http_req_cnt,http_req_rate(10s),bytes_in_cnt"
-HAPROXY, STICKMESH = "haproxy", "stickmesh"
+HAPROXY, STICKMESH, ECHO = "haproxy", "stickmesh", "echo"
 _BUILD = Path(os.environ.get("BUILD_DIR", agent.ROOT / "build")).resolve() / "release"
 
 
@@ -32,14 +36,22 @@ def use_environment() -> None:
     os.environ.setdefault("STICKMESHD", str(_BUILD / "agent/daemon/stickmeshd"))
 
 
-def load_path() -> str:
-    return os.environ.get("PEERS_LOAD") or str(_BUILD / "tests/bench/load/peers_load")
+_PROGRAMS = {"peers_load": "load", "spoe_load": "spoe", "spoe_echo": "spoe"}
 
 
-def missing(servers: list[str]) -> str | None:
+def program(name: str) -> str:
+    """One of ours, or what the environment says in its place: PEERS_LOAD and so on."""
+    return os.environ.get(name.upper()) or str(_BUILD / "tests/bench" / _PROGRAMS[name] / name)
+
+
+def missing(servers: list[str], tools: set[str]) -> str | None:
     """Why nothing can be measured here, or None."""
-    if not os.access(load_path(), os.X_OK):
-        return f"peers_load is not built ({load_path()})"
+    for name in _PROGRAMS:
+        if not os.access(program(name), os.X_OK):
+            return f"{name} is not built ({program(name)})"
+    for tool in tools:
+        if shutil.which(tool) is None:
+            return f"{tool} is missing"
     if HAPROXY in servers and haproxy.binary() is None:
         return "haproxy is missing"
     return agent.missing() if STICKMESH in servers else None
@@ -47,7 +59,7 @@ def missing(servers: list[str]) -> str | None:
 
 @dataclasses.dataclass
 class Server:
-    """A running server, as peers_load needs to know it. |instance| is the HAProxy that takes part, if one does."""
+    """A running server, as the load programs need to know it. |instance| is the HAProxy that takes part, if one does."""
     kind: str
     process: Process
     name: str
@@ -55,12 +67,21 @@ class Server:
     instance: HAProxy | None = None
     daemon: Agent | None = None
     fellow: Server | None = None  # another agent
+    spoe_port: int | None = None
+    http_port: int | None = None  # of |instance|
 
     def load(self, mode: list[str], *, names: str = "a", tables: str = "/http", settle_ms: int = 300) -> dict[str, Any]:
         """Runs peers_load against it, and returns its report."""
-        command = [load_path(), "--server", f"127.0.0.1:{self.port}", "--server-name", self.name, "--name", names,
-                   "--table", tables, "--define", TABLE, "--pid", str(self.process.pid), "--settle-ms", str(settle_ms),
-                   *mode]
+        return self._report([program("peers_load"), "--server", f"127.0.0.1:{self.port}", "--server-name", self.name,
+                             "--name", names, "--table", tables, "--define", TABLE, "--pid", str(self.process.pid),
+                             "--settle-ms", str(settle_ms), *mode])
+
+    def events(self, options: list[str], *, settle_ms: int = 300) -> dict[str, Any]:
+        """Runs spoe_load against it, and returns its report."""
+        return self._report([program("spoe_load"), "--server", f"127.0.0.1:{self.spoe_port}", "--pid",
+                             str(self.process.pid), "--settle-ms", str(settle_ms), *options])
+
+    def _report(self, command: list[str]) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise Failed(f"{' '.join(command)}\n{done.stderr}--- end of the log of {self.kind}\n"
@@ -77,24 +98,63 @@ def _peers_section(port: int, peers: dict[str, int], tables: list[str]) -> str:
 
 @contextlib.contextmanager
 def _haproxy(directory: Path) -> Iterator[Server]:
-    port = free_port()
+    """Its frontend answers every request itself."""
+    port, http_port = free_port(), free_port()
     # Nobody listens at the addresses of the scripted peers: they dial.
     config = _peers_section(port, {"a": free_port(), "b": free_port()}, ["http"])
+    config += f"frontend http\n    bind 127.0.0.1:{http_port}\n    http-request return status 200\n"
     instance = HAProxy(directory, "lb1", config).start()
     assert instance.process is not None
     try:
-        yield Server(HAPROXY, instance.process, "lb1", port, instance)
+        yield Server(HAPROXY, instance.process, "lb1", port, instance, http_port=http_port)
     finally:
         instance.stop()
 
 
 @contextlib.contextmanager
-def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bool = False,
-               with_agent: bool = False) -> Iterator[Server]:
-    """|with_haproxy| adds an instance lb1 to it, |with_agent| another agent, which is told everything."""
-    config = AgentConfig(peers=[PeerConfig(name) for name in ("a", "b", "lb1")], aggregates={"http": "http.total"},
+def _echo(directory: Path, in_front: bool = False) -> Iterator[Server]:
+    port = free_port()
+    process = Process("spoe_echo", [program("spoe_echo"), f"127.0.0.1:{port}"], directory / "echo.log")
+    try:
+        wait.until(lambda: socket.create_connection(("127.0.0.1", port)).close(), lambda _: True, what="the echo listens")
+        server = Server(ECHO, process, "echo", port, spoe_port=port)
+        with _in_front(server, directory) if in_front else contextlib.nullcontext():
+            yield server
+    finally:
+        process.stop()
+
+
+@contextlib.contextmanager
+def _in_front(server: Server, directory: Path) -> Iterator[None]:
+    """A HAProxy that asks the agent about every request, and refuses those that had no answer. It makes the keys, because
+    a load generator's clients have one address."""
+    assert server.spoe_port is not None
+    track = "table=str(http) key=rand(10000) http_req_cnt=int(1) http_req_rate=int(1)"
+    rules = ("    http-request return status 503 unless { var(txn.stickmesh.ok) -m bool }\n"
+             "    http-request return status 200\n")
+    layout = SpoeLayout({"track": track}, [server.spoe_port], ["found", "ready", "http_req_cnt", "http_req_rate"], rules,
+                        check="")
+    instance = HAProxy(directory, "front", layout.config(directory, "front"))
+    try:
+        instance.start()
+        server.instance, server.http_port = instance, layout.http_port
+        yield
+    finally:
+        instance.stop()
+
+
+@contextlib.contextmanager
+def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bool = False, with_agent: bool = False,
+               names: tuple[str, ...] = ("a", "b"), spoe: bool = False, in_front: bool = False) -> Iterator[Server]:
+    """|with_haproxy| adds an instance lb1 to it, |with_agent| another agent, which is told everything, |names| are those of
+    the scripted peers. With |spoe| it takes events, |in_front| from a HAProxy."""
+    config = AgentConfig(peers=[PeerConfig(name) for name in (*names, "lb1")], aggregates={"http": "http.total"},
                          level="notice", agent_section='max-memory = "8GiB"\nswitch-timeout = "10s"',
                          peers_section=f'publish-interval = "{publish_interval}"')
+    if spoe or in_front:
+        # On a busy machine some events would come too late for the usual deadline, and not be counted.
+        config.spoe, config.spoe_section = [f"127.0.0.1:{free_port()}"], 'deadline = "10s"'
+        config.extra = f'\n[[table]]\nname = "http"\ndefine = "{TABLE}"\n'
     with contextlib.ExitStack() as stack:
         daemon = Agent(directory, config)
         if with_agent:
@@ -121,8 +181,12 @@ def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bo
             server.instance.start()
             wait.until(lambda: server.instance.peer_state(config.name), lambda state: state == "ESTA",
                        what="HAProxy's session with the agent", timeout=30.0)
+        if config.spoe:
+            server.spoe_port = int(config.spoe[0].rpartition(":")[2])
+        if in_front:
+            stack.enter_context(_in_front(server, directory))
         yield server
 
 
 def start(kind: str, directory: Path, **options: Any) -> ContextManager[Server]:
-    return _haproxy(directory) if kind == HAPROXY else _stickmesh(directory, **options)
+    return {HAPROXY: _haproxy, STICKMESH: _stickmesh, ECHO: _echo}[kind](directory, **options)

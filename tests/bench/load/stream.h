@@ -10,12 +10,9 @@
 #include "agent/base/table_definition.h"
 #include "agent/base/time.h"
 #include "agent/peers/wire/entry_update.h"
+#include "tests/bench/load/keys.h"
 
 namespace stickmesh::bench {
-
-/// Keys are numbered from 0; on the wire they are spread over all IPv4 addresses, and can be told back.
-std::uint32_t spread(std::uint32_t index);
-std::uint32_t gather(std::uint32_t key);
 
 /// Makes updates as a busy instance would send them: gpc0 is |sequence|, the other values are random.
 class UpdateMaker {
