@@ -24,11 +24,11 @@ void SpoeSession::Impl::take(Bytes in, TimePoint arrived, TimePoint now) {
   time = now;
   until_clock = 0;
   backlog = false;
-  take_frames(in, now);
+  take_frames(in, arrived);
   report_late();
 }
 
-void SpoeSession::Impl::take_frames(Bytes in, TimePoint now) {
+void SpoeSession::Impl::take_frames(Bytes in, TimePoint arrived) {
   while (open()) {
     if (output.size() >= options.high_water) {
       blocked = true;

@@ -58,7 +58,7 @@ struct SpoeSession::Impl {
   std::optional<TimePoint> linger_until;     ///< of kClosing
 
  private:
-  void take_frames(Bytes in, TimePoint now);
+  void take_frames(Bytes in, TimePoint arrived);
   void dispatch(const Frame& frame, TimePoint arrived);
   void take_hello(const Frame& frame);
   void take_notify(const Frame& frame, TimePoint arrived);

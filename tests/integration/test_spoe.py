@@ -45,8 +45,6 @@ def row(text: str) -> dict[str, int]:
 class SpoeTest(MeshTest):
     def agent(self, extra: str = CLIENTS, **config: object) -> Agent:
         self.spoe_port = free_port()
-        # On a busy machine events wait for longer than the default.
-        config.setdefault("spoe_section", 'deadline = "10s"')
         self.daemon = self.start_agent(AgentConfig(spoe=[f"127.0.0.1:{self.spoe_port}"], extra=extra,
                                                    **config))  # type: ignore[arg-type]
         return self.daemon
@@ -270,8 +268,7 @@ class ComingAndGoingTest(SpoeTest):
         second = free_port()
         folder = self.directory / "second"
         folder.mkdir()
-        self.start_agent(AgentConfig(name="agent-2", extra=CLIENTS, spoe=[f"127.0.0.1:{second}"],
-                                     spoe_section='deadline = "10s"'), None, folder)
+        self.start_agent(AgentConfig(name="agent-2", extra=CLIENTS, spoe=[f"127.0.0.1:{second}"]), None, folder)
         layout = self.spoe_instance("lb1", {"track": TRACK}, ["http_req_cnt"], agents=[self.spoe_port, second])
         self.wait_state("lb1", "UP", 2)
         load = Load(layout.http_port)
@@ -324,7 +321,7 @@ class ComingAndGoingTest(SpoeTest):
 
     def test_a_connection_outlives_a_soft_restart(self) -> None:
         """With an event of which only a part has come."""
-        self.agent(spoe_section='deadline = "10s"')
+        self.agent()
         client = self.client()
         track = spop.message("track", table="clients", key="joe", gpc0=1)
         self.assertEqual(client.event(track)["gpc0"], 1)
@@ -357,7 +354,7 @@ class FailedRestartTest(SpoeTest):
         program.write_bytes(Path(daemon_path()).read_bytes())
         program.chmod(0o755)
         with unittest.mock.patch.dict(os.environ, {"STICKMESHD": str(program)}):
-            self.agent(agent_section='switch-timeout = "100ms"', spoe_section='deadline = "10s"')
+            self.agent(agent_section='switch-timeout = "100ms"')
         client = self.client()
         track = spop.message("track", table="clients", key="joe", gpc0=1)
         self.assertEqual(client.event(track)["gpc0"], 1)

@@ -60,7 +60,7 @@ class WireTest(SpoeTest):
     def setUp(self) -> None:
         super().setUp()
         # Far off: a sanitized daemon on a busy machine takes its time. Lateness has tests of its own.
-        self.agent(spoe_section='deadline = "10s"')
+        self.agent()
         self.witness = self.client()
         self.counted = 0
         self.unharmed()

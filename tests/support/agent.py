@@ -63,7 +63,7 @@ class AgentConfig:
     extra: str = ""
     host: str = "127.0.0.1"  # on which it listens
     spoe: list[str] = dataclasses.field(default_factory=list)  # where it takes events
-    spoe_section: str = ""
+    spoe_section: str = 'deadline = "10s"'  # on a busy machine events wait for longer than the default
 
     def toml(self, directory: Path, port: int) -> str:
         parts = [f'[agent]\nname = "{self.name}"\nstate-dir = "{directory}/state"\n{self.agent_section}\n',

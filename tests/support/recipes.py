@@ -59,7 +59,7 @@ class _Config(AgentConfig):
     def toml(self, directory: Path, port: int) -> str:
         changes = {**self.changes,
                    "192.0.2.10:10300": f"127.0.0.1:{port}",
-                   "192.0.2.10:10301": f"127.0.0.1:{self.spoe_port}",
+                   '"192.0.2.10:10301"]': f'"127.0.0.1:{self.spoe_port}"]\n{self.spoe_section}',
                    "[peers]": f'[admin]\nsocket = "{directory}/admin.sock"\n\n[log]\nlevel = "debug"\n\n[peers]',
                    'name = "agent-1"': f'state-dir = "{directory}/state"\nname = "agent-1"'}
         for address, name in (("192.0.2.11:10000", "lb1"), ("192.0.2.12:10000", "lb2")):
