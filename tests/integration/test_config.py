@@ -62,11 +62,9 @@ NOT_BUILT_YET = """
 [status]
 table = "stickmesh"
 
-[[limit]]
-name = "api"
-table = "http"
-type = "http_req_rate"
-above = 100
+[[hook]]
+file = "/etc/stickmesh/hooks.d/login.lua"
+call-time = "2ms"
 
 [redis]
 address = ""
@@ -115,9 +113,9 @@ class CheckTest(MeshTest):
     def test_parts_that_are_not_built_yet_are_checked(self) -> None:
         code, output = self.check(GOOD + NOT_BUILT_YET)
         self.assertEqual(code, 0, output)
-        code, output = self.check(GOOD + NOT_BUILT_YET.replace("above = 100", 'above = "many"'))
+        code, output = self.check(GOOD + NOT_BUILT_YET.replace('"2ms"', '"soon"'))
         self.assertEqual(code, 1, output)
-        self.assertIn("above", output)
+        self.assertIn("call-time", output)
 
     def test_a_missing_file(self) -> None:
         done = subprocess.run([agent.daemon_path(), "-c", "-f", str(self.directory / "none.toml")],
@@ -152,7 +150,7 @@ class CheckTest(MeshTest):
 
         def lines() -> list[str]:
             return [line for line in daemon.log().splitlines() if "not in this build" in line]
-        for part in ("limit", "redis"):
+        for part in ("hook", "redis"):
             self.assertEqual(sum(f" {part}: " in line for line in lines()), 1, daemon.log())
         count = len(lines())
         wait.holds(lambda: len(lines()), lambda now: now == count, seconds=1.0)
