@@ -384,7 +384,6 @@ class DrainTest(SpoeTest):
         client.event(track)
         assert self.daemon.process is not None
         stopping = threading.Thread(target=self.daemon.stop)
-        began = time.monotonic()
         stopping.start()
         wait.until(lambda: self.show()["Draining"], lambda draining: draining == 1, what="it drains")
         check = self.client(spop.haproxy_hello(check=True))
@@ -404,16 +403,14 @@ class DrainTest(SpoeTest):
         self.assertGreater(answered, 5)
         self.assertEqual((frame.kind, spop.read_varint(frame.payload, 13)[0]), (spop.AGENT_DISCONNECT, 13))
         client.close()
-        stopping.join(timeout=10)
-        self.assertLess(time.monotonic() - began, 5)
+        stopping.join(timeout=20)
+        self.assertFalse(stopping.is_alive(), "it stops")
 
     def test_idle_connections_are_closed_and_it_stops(self) -> None:
-        self.agent()
+        self.agent(agent_section='drain-timeout = "10m"')
         client = self.client()
         client.event(spop.message("track", table="clients", key="joe", gpc0=1))
-        began = time.monotonic()
         self.assertEqual(self.daemon.stop(), 0)
-        self.assertLess(time.monotonic() - began, 4)
         frame = client.frame()
         assert frame is not None
         self.assertEqual((frame.kind, spop.read_varint(frame.payload, 13)[0]), (spop.AGENT_DISCONNECT, 0))
