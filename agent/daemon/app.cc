@@ -205,6 +205,9 @@ Result<void> App::restore_runtime() {
     const auto value =
         limit.above ? std::optional(pipeline::LimitValue{*limit.above, limit.shadow}) : std::nullopt;
     hub_.learn_limit(limit.name, value, limit.changed_at);
+    if (hub_.limits().find(limit.name) == nullptr)
+      log::notice("{}: there is no [[limit]] name = \"{}\" any more: its change is dropped", path,
+                  limit.name);
   }
   hub_.on_runtime_changed([this, path] {
     config::Runtime changed;

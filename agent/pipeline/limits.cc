@@ -8,6 +8,13 @@
 
 namespace stickmesh::pipeline {
 
+namespace {
+
+/// Unix milliseconds of the year 10889.
+constexpr std::uint64_t kLatest = std::uint64_t{1} << 48U;
+
+}  // namespace
+
 const Limit* Limits::find(std::string_view name) const {
   const auto limit =
       std::find_if(limits_.begin(), limits_.end(), [&](const Limit& other) { return other.name == name; });
@@ -15,13 +22,16 @@ const Limit* Limits::find(std::string_view name) const {
 }
 
 bool Limits::change(std::string_view name, const std::optional<LimitValue>& value, std::uint64_t at) {
-  const auto limit =
-      std::find_if(limits_.begin(), limits_.end(), [&](const Limit& other) { return other.name == name; });
-  if (limit == limits_.end() || at <= limit->changed_at) return false;
-  limit->changed = value;
-  limit->changed_at = at;
-  ++changes_;
-  return true;
+  for (Limit& limit : limits_) {
+    if (limit.name != name) continue;
+    // After what is as late as that nobody could change it any more.
+    if (at <= limit.changed_at || at > kLatest) return false;
+    limit.changed = value;
+    limit.changed_at = at;
+    ++changes_;
+    return true;
+  }
+  return false;
 }
 
 std::uint64_t Limits::digest() const {

@@ -143,7 +143,14 @@ void MeshLink::take_rules_row(const std::string& name, const RulesRow& row, Time
 }
 
 void MeshLink::take_limit_row(const std::string& name, const LimitRow& row, TimePoint now) {
-  if (hub_.limits().find(name) != nullptr) return hub_.learn_limit(name, row.value, row.changed_at);
+  if (const Limit* limit = hub_.limits().find(name); limit != nullptr) {
+    hub_.learn_limit(name, row.value, row.changed_at);
+    if (limit->changed_at >= row.changed_at) return;
+    return complain(
+        {Reason::kValueOutOfRange,
+         fmt::format("says that the limit '{}' was changed at {}: no time", name, row.changed_at)},
+        now);
+  }
   complain(
       {Reason::kNotFound, fmt::format("speaks of the limit '{}', which is not in the config here", name)},
       now);

@@ -12,8 +12,14 @@ from support.spoe_layout import SpoeLayout
 
 TABLE = "    table limits type string len 64 size 1k expire 2s store gpt0,gpc0"
 LIMIT = '\n[[limit]]\nname = "api"\ntable = "http"\ntype = "http_req_cnt"\nabove = {above}\n'
-RULES = """    http-request set-var(txn.limit) str(api),table_gpt0(mesh/limits)
-    http-request deny deny_status 429 if { var(txn.limit) -m int gt 0 } { req.hdr(x-client),table_http_req_cnt(mesh/http.total),sub(txn.limit) gt 0 }
+RULES = """    http-request set-var(txn.until) str(http.total),table_gpt0(mesh/stickmesh)
+    http-request set-var(txn.limit) str(api),table_gpt0(mesh/limits)
+    acl known   var(txn.limit) -m int gt 0
+    acl enforce str(api),table_gpc0(mesh/limits) eq 0
+    acl current date,neg,add(txn.until) gt 0
+    acl here    sc0_http_req_cnt,sub(txn.limit) gt 0
+    acl total   sc0_http_req_cnt(mesh/http.total),sub(txn.limit) gt 0
+    http-request deny deny_status 429 if known enforce here || known enforce current total
 """
 
 
@@ -26,7 +32,7 @@ def rows(text: str) -> dict[str, dict[str, str]]:
 class OneAgentTest(MeshTest):
     def start(self, above: int = 20) -> Agent:
         self.daemon = self.mesh(["lb1", "lb2"], agent={"extra": LIMIT.format(above=above)}, extra_peers=TABLE,
-                                frontend=RULES)
+                                status=True, frontend=RULES)
         for name in self.instances:
             self.wait_synchronised(self.daemon, name)
         return self.daemon
@@ -52,6 +58,12 @@ class OneAgentTest(MeshTest):
         self.assertEqual([http_client.send(port, "joe", 1) for port in ports], [[200], [200]])
         daemon.ask("set limit api shadow")
         self.wait_row(100, 1)
+        daemon.ask("set limit api 1")
+        self.wait_row(1, 1)
+        self.assertEqual([http_client.send(port, "joe", 1) for port in ports], [[200], [200]], "only told")
+        daemon.ask("set limit api enforce")
+        self.wait_row(1)
+        self.assertEqual([http_client.send(port, "joe", 1) for port in ports], [[429], [429]])
         self.assertEqual(rows(daemon.ask("show limits"))["api"]["set_by"], "runtime")
 
     def test_a_change_outlives_the_agent_and_a_soft_restart(self) -> None:

@@ -24,6 +24,7 @@ TEST(LimitsTest, TheNewestChangeHolds) {
   EXPECT_FALSE(limits.change("api", LimitValue{300, false}, 9));
   EXPECT_EQ(limits.find("api")->value(), (LimitValue{200, true}));
   EXPECT_EQ(limits.find("api")->configured, (LimitValue{100, false}));
+  EXPECT_FALSE(limits.change("api", LimitValue{300, false}, ~std::uint64_t{0})) << "nothing could follow it";
   EXPECT_EQ(limits.changes(), 1U);
   EXPECT_TRUE(limits.change("api", std::nullopt, 11));
   EXPECT_EQ(limits.find("api")->value(), (LimitValue{100, false}));
