@@ -1,7 +1,6 @@
 """Connections that take what they can and give nothing: whoever uses the agent properly must not notice them."""
 from __future__ import annotations
 
-import resource
 import socket
 
 from support import agent, peer, wait, wire
@@ -153,13 +152,7 @@ class CrowdTest(WitnessTest):
     count = 1000
 
     def setUp(self) -> None:
-        # Both this process and the agent, which inherits the limit, hold an end of each connection.
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = self.count + 200
-        if hard != resource.RLIM_INFINITY and hard < wanted:
-            self.skipTest(f"needs {wanted} open files, {hard} are allowed")
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        self.need_open_files(self.count + 200)
         super().setUp()
         assert self.daemon.process is not None
         self.process = self.daemon.process

@@ -236,6 +236,11 @@ class Load(threading.Thread):
             except (OSError, http.client.HTTPException):
                 self.answers.append({"status": "0"})
 
+    def flow(self, more: int = 50) -> None:
+        """Until so many more were sent."""
+        seen = len(self.answers)
+        wait.until(lambda: len(self.answers), lambda count: count > seen + more, what="requests flow")
+
     def stop(self) -> list[dict[str, str]]:
         self._end.set()
         self.join(timeout=10)
@@ -248,11 +253,10 @@ class ComingAndGoingTest(SpoeTest):
         layout = self.spoe_instance("lb1", {"track": TRACK}, ["http_req_cnt"])
         load = Load(layout.http_port)
         self.addCleanup(load.stop)
-        wait.until(lambda: len(load.answers), lambda count: count > 50, what="requests flow")
+        load.flow()
         self.daemon.kill()
         self.wait_state("lb1", "DOWN")
-        seen = len(load.answers)
-        wait.until(lambda: len(load.answers), lambda count: count > seen + 50, what="requests flow without the agent")
+        load.flow()
         self.assertNotIn("ok", load.answers[-1])
         self.assertIn("error", load.answers[-1])
         self.daemon.start()
@@ -273,11 +277,10 @@ class ComingAndGoingTest(SpoeTest):
         self.wait_state("lb1", "UP", 2)
         load = Load(layout.http_port)
         self.addCleanup(load.stop)
-        wait.until(lambda: len(load.answers), lambda count: count > 50, what="requests flow")
+        load.flow()
         self.assertEqual(self.daemon.stop(), 0)
         self.wait_state("lb1", "DOWN")
-        seen = len(load.answers)
-        wait.until(lambda: len(load.answers), lambda count: count > seen + 50, what="requests flow")
+        load.flow()
         answers = load.stop()
         self.assertEqual({answer["status"] for answer in answers}, {"200"}, "every request was served")
         lost = [answer for answer in answers if answer.get("ok") != "1"]
@@ -289,11 +292,9 @@ class ComingAndGoingTest(SpoeTest):
         load = Load(layout.http_port)
         self.addCleanup(load.stop)
         for _ in range(3):
-            seen = len(load.answers)
-            wait.until(lambda: len(load.answers), lambda count: count > seen + 50, what="requests flow")
+            load.flow()
             self.instances["lb1"].reload()
-        seen = len(load.answers)
-        wait.until(lambda: len(load.answers), lambda count: count > seen + 50, what="requests flow")
+        load.flow()
         answers = [answer for answer in load.stop() if answer["status"] != "0"]
         lost = [answer for answer in answers if answer.get("ok") != "1"]
         # The old processes of 2.8 and 3.0 end the connections (256) while a request is under way, or make none for it (2).
@@ -308,11 +309,9 @@ class ComingAndGoingTest(SpoeTest):
         for load in loads:
             self.addCleanup(load.stop)
         for _ in range(3):
-            seen = len(loads[0].answers)
-            wait.until(lambda: len(loads[0].answers), lambda count: count > seen + 50, what="requests flow")
+            loads[0].flow()
             self.assertTrue(self.daemon.reload().startswith("done:"))
-        seen = len(loads[0].answers)
-        wait.until(lambda: len(loads[0].answers), lambda count: count > seen + 50, what="requests flow")
+        loads[0].flow()
         answers = [answer for load in loads for answer in load.stop()]
         self.assertEqual([answer for answer in answers if answer.get("ok") != "1"], [], "each request had its answer")
         counts = sorted(int(answer["http_req_cnt"]) for answer in answers)

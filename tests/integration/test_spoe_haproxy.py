@@ -415,8 +415,7 @@ class EndsTest(InstanceTest):
         for load in loads:
             self.addCleanup(load.stop)
         for _ in range(10):
-            seen = len(loads[0].answers)
-            wait.until(lambda: len(loads[0].answers), lambda count: count > seen + 20, what="requests flow")
+            loads[0].flow(20)
             self.instances["lb1"].reload()
         answers = [answer for load in loads for answer in load.stop() if answer["status"] != "0"]
         lost = [answer for answer in answers if answer.get("ok") != "1"]

@@ -513,13 +513,7 @@ class CrowdTest(WireTest):
     count = 2000
 
     def setUp(self) -> None:
-        # Both this process and the agent, which inherits the limit, hold an end of each connection.
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = self.count + 200
-        if hard != resource.RLIM_INFINITY and hard < wanted:
-            self.skipTest(f"needs {wanted} open files, {hard} are allowed")
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        self.need_open_files(self.count + 200)
         super().setUp()
 
     def crowd(self) -> int:

@@ -2,6 +2,7 @@
 every log."""
 from __future__ import annotations
 
+import resource
 import shutil
 import tempfile
 import unittest
@@ -46,6 +47,14 @@ class HaproxyTest(unittest.TestCase):
         """Some things only exist from a version on."""
         if haproxy.version() < (major, minor):
             self.skipTest(f"{what} needs HAProxy {major}.{minor} or later")
+
+    def need_open_files(self, count: int) -> None:
+        """For as many connections: this process and the agent, which inherits the limit, each hold an end of them."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard != resource.RLIM_INFINITY and hard < count:
+            self.skipTest(f"needs {count} open files, {hard} are allowed")
+        if soft != resource.RLIM_INFINITY and soft < count:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
     def start_haproxy(self, name: str, config: str, prefix: list[str] | None = None) -> HAProxy:
         instance = HAProxy(self.directory, name, config)

@@ -12,6 +12,7 @@ class BadAgentTest : public testing::Test {
   static HubSetup setup() {
     HubSetup setup = Agent::default_setup();
     setup.peers.push_back({"agent-2", PeerKind::kAgent, {}, {}, 9});
+    setup.limits = {{"api", "http", DataType::kHttpReqCnt, {100, false}}};
     return setup;
   }
   void row(const std::string& key, const MeshCells& cells) {
@@ -37,6 +38,9 @@ class BadAgentTest : public testing::Test {
     row.learned = true;
     row.number = number;
     return encode_row(row);
+  }
+  RulesRow same_rules() const {
+    return {agent.registry.rules().digest(), static_cast<std::uint32_t>(agent.hub.limits().digest())};
   }
   void be_home_to(const std::string& origin, std::uint32_t generation) {
     OriginRow home;
@@ -73,18 +77,39 @@ TEST_F(BadAgentTest, AnotherAgentsRowIsRefused) {
 }
 
 TEST_F(BadAgentTest, OtherRulesAreNamed) {
-  row("agent-2", encode_row(RulesRow{agent.registry.rules().digest()}));
+  row("agent-2", encode_row(same_rules()));
   EXPECT_EQ(agent.errors.count(Reason::kRulesMismatch), 0U);
-  row("agent-2", encode_row(RulesRow{1}));
+  row("agent-2", encode_row(RulesRow{1, 0}));
   EXPECT_TRUE(fellow.up());
   EXPECT_EQ(agent.errors.count(Reason::kRulesMismatch), 1U);
   EXPECT_NE(agent.peer("agent-2").link->problems(), "");
-  row("agent-2", encode_row(RulesRow{agent.registry.rules().digest()}));
+  row("agent-2", encode_row(same_rules()));
   EXPECT_EQ(agent.peer("agent-2").link->problems(), "");
 }
 
+TEST_F(BadAgentTest, OtherLimitsAreNamed) {
+  RulesRow other = same_rules();
+  ++other.limits;
+  row("agent-2", encode_row(other));
+  EXPECT_EQ(agent.errors.count(Reason::kRulesMismatch), 1U);
+}
+
+TEST_F(BadAgentTest, LimitsThatAreNoneAreNamedAndChangeNothing) {
+  row("none", encode_row(LimitRow{LimitValue{7, false}, 5}));
+  EXPECT_EQ(agent.errors.count(Reason::kNotFound), 1U);
+  row("api", encode_row(LimitRow{LimitValue{7, false}, ~std::uint64_t{0}}));
+  EXPECT_EQ(agent.errors.count(Reason::kValueOutOfRange), 1U);
+  EXPECT_EQ(agent.hub.limits().find("api")->value().above, 100U);
+  EXPECT_TRUE(fellow.up());
+  ASSERT_TRUE(agent.hub.set_limit("api", LimitValue{8, false}));
+  EXPECT_EQ(agent.hub.limits().find("api")->value().above, 8U);
+  row("api", encode_row(LimitRow{LimitValue{9, false}, 5}));
+  EXPECT_EQ(agent.hub.limits().find("api")->value().above, 8U) << "an older one";
+  EXPECT_EQ(agent.errors.count(Reason::kValueOutOfRange), 1U);
+}
+
 TEST_F(BadAgentTest, AnotherAgentsRulesAreRefused) {
-  row("agent-3", encode_row(RulesRow{1}));
+  row("agent-3", encode_row(RulesRow{1, 0}));
   expect_refused(Reason::kNotItsOrigin);
 }
 
