@@ -98,12 +98,14 @@ Duration TableView::until_below(store::EntryId entry, const Field& field, std::u
   const store::Column& of = column(field);
   if (of.kind != ValueKind::kRate) return table().end(entry) - now;
   // It falls all the time, and is 0 two periods after the last event.
+  aggregate::Counter counter = totals_.rate(entry, of, field.element, now);
+  const Duration age = counter.age;
   Duration above{0};
   Duration below = 2 * of.period;
   while (below - above > kExact) {
     const Duration middle = above + (below - above) / 2;
-    const std::uint32_t then =
-        aggregate::reading(totals_.rate(entry, of, field.element, now + middle), of.period);
+    counter.age = age + middle;
+    const std::uint32_t then = aggregate::reading(counter, of.period);
     (then > limit ? above : below) = middle;
   }
   return below;
