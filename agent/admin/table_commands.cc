@@ -134,7 +134,7 @@ class Rows final : public Answer {
     return entry;
   }
   bool wanted(EntryId entry, TimePoint now) {
-    if (table_.end(entry) <= now || table_.cleared(entry)) return false;
+    if (!table_.shown(entry, now)) return false;
     return std::all_of(request_.filters.begin(), request_.filters.end(), [&](const Filter& filter) {
       const auto number = text_.number(entry, filter.value, now);
       return number && filter.holds(*number);

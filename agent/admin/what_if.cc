@@ -57,7 +57,7 @@ class Refused final : public Answer {
 
  private:
   void judge(std::string& out, EntryId entry, TimePoint now) {
-    if (table_.end(entry) <= now || table_.cleared(entry)) return;
+    if (!table_.shown(entry, now)) return;
     if (question_.since && table_.end(entry) - table_.definition().expire < now - *question_.since) return;
     ++keys_;
     const std::uint64_t total = text_.number(entry, question_.value, now).value_or(0);

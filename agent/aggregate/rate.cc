@@ -49,6 +49,10 @@ std::uint32_t reading(const Counter& counter, Duration period) {
   // One single event is shown in full for two periods instead of rounding down to none at once.
   if (steady == 0 && fading <= 1) return static_cast<std::uint32_t>(fading);
   const auto whole = static_cast<std::uint64_t>(period.count());
+  // A division of 128 bits takes longer than all the rest.
+  if (whole <= kMaximum / 2) {
+    return static_cast<std::uint32_t>(std::min((steady * whole + fading * left) / whole, kMaximum));
+  }
   const Wide scaled = Wide{steady} * whole + Wide{fading} * left;
   return static_cast<std::uint32_t>(std::min<Wide>(scaled / whole, kMaximum));
 }

@@ -70,8 +70,11 @@ Result<ShapeId> Output::shape_for(const TableDefinition& receiver) {
   }
   if (layout_number_ != table_->layout_number()) {
     shapes_.clear();
+    receivers_ = 0;
     layout_number_ = table_->layout_number();
   }
+  // What was published while nobody was there is watched from when it is sent on.
+  if (receivers_++ == 0) before_last_publish_ = feed_.last();
   ShapeId place = static_cast<ShapeId>(shapes_.size());
   for (ShapeId id = 0; id < shapes_.size(); ++id) {
     if (shapes_[id].users == 0) {
@@ -91,6 +94,7 @@ Result<ShapeId> Output::shape_for(const TableDefinition& receiver) {
 // A receiver may announce its table anew with every message: what it had before must not stay.
 void Output::release(ShapeId id, std::uint32_t layout_number) {
   if (layout_number != layout_number_) return;
+  --receivers_;
   if (--shapes_[id].users == 0) shapes_[id] = {};
 }
 
@@ -103,9 +107,12 @@ bool Output::due(TimePoint now) {
 void Output::publish(TimePoint now) {
   last_publish_ = now;
   before_last_publish_ = feed_.last();
+  // Contributions are far from each other in memory, and there can be many: without a receiver none is read. The
+  // end is then what it is at most, until it is told.
+  const TimePoint latest_end = now + table_->definition().expire;
   table_->take_changed([&](EntryId entry) {
-    table_->set_published(entry, feed_.publish(entry), table_->end(entry));
-    watch_rates(entry, Watch::kAnew, now);
+    table_->set_published(entry, feed_.publish(entry), receivers_ != 0 ? table_->end(entry) : latest_end);
+    if (receivers_ != 0) watch_rates(entry, Watch::kAnew, now);
     ++published_;
   });
   const bool compacted = feed_.compact(table_->entries(), [&](const store::ChangeFeed::Place& place) {
@@ -118,7 +125,7 @@ void Output::publish_newest_again() {
   for (std::size_t at = feed_.size(); at-- != 0;) {
     const store::ChangeFeed::Place place = feed_.at(at);
     if (newest(place.entry) != place.sequence) continue;
-    table_->set_published(place.entry, feed_.publish(place.entry), table_->end(place.entry));
+    table_->set_published(place.entry, feed_.publish(place.entry), table_->published_end(place.entry));
     return;
   }
 }
@@ -153,8 +160,12 @@ Bytes Output::encode(ShapeId id, const store::ChangeFeed::Place& place, TimePoin
 
   std::optional<Duration> remaining;
   if (shape.definition.expire.count() != 0) {
-    remaining = std::min(table_->end(place.entry) - now, shape.definition.expire);
+    const TimePoint end = table_->end(place.entry);
+    remaining = std::min(end - now, shape.definition.expire);
     if (remaining->count() <= 0) return {};
+    if (end < table_->published_end(place.entry)) {
+      table_->set_published(place.entry, newest(place.entry), end);
+    }
   }
   encode_entry(shape, static_cast<std::uint32_t>(place.sequence), place.entry, remaining, now);
   // What is sent late is another counter than the one that was published.

@@ -53,8 +53,8 @@ class Output {
   /// What updates of that shape hold, under the receiver's own name for the table.
   const TableDefinition& definition(ShapeId shape) const { return shapes_[shape].definition; }
 
-  /// Gives every entry that changed, or whose rate has strayed, its place in the feed. At most once per
-  /// `publish-interval`.
+  /// Gives every entry that changed, or whose rate has strayed at a receiver, its place in the feed. At most
+  /// once per `publish-interval`.
   void publish(TimePoint now);
   /// Gives the entry that was published last a new place.
   void publish_newest_again();
@@ -118,6 +118,7 @@ class Output {
   aggregate::Totals totals_;
   store::Wheel strays_;        ///< entries by when the published rate leaves the true one
   std::vector<Shape> shapes_;  ///< of the table's layout number |layout_number_|
+  std::size_t receivers_ = 0;  ///< users of all shapes
   std::uint32_t layout_number_;
   peers::UpdateEncoder encoder_;
   std::uint64_t published_ = 0;

@@ -328,6 +328,16 @@ bool Table::cleared(EntryId entry) const {
   return true;
 }
 
+bool Table::shown(EntryId entry, TimePoint now) const {
+  bool lives = false;
+  bool said = false;
+  for (ContributionId id = first(entry); id != kNone && !(lives && said); id = following(id)) {
+    lives = lives || live(id, now);
+    said = said || !cleared_contribution(id);
+  }
+  return lives && said;
+}
+
 void Table::settle(ContributionId id) {
   if (!owed(id)) return;
   head(id).flags &= ~kOwed;

@@ -199,6 +199,9 @@ class Table {
   }
   /// Whether nothing was said of the entry since it was cleared.
   bool cleared(EntryId entry) const;
+  /// Whether the entry is there for those who ask: it lives, and something was said of it since it was
+  /// cleared.
+  bool shown(EntryId entry, TimePoint now) const;
   /// Whether |contribution|'s origin still has to be told that its key was cleared.
   bool owed(ContributionId contribution) const { return (head(contribution).flags & kOwed) != 0; }
   /// How many keys that origin has to be told of.

@@ -51,9 +51,8 @@ class TableView {
   std::optional<std::uint32_t> find(std::string_view name) const;
   const store::Column& column(const Field& field) const { return table().layout().columns()[field.column]; }
 
-  /// Whether the entry is one that `show table` shows.
   bool knows(store::EntryId entry, TimePoint now) const {
-    return entry != store::kNone && table().end(entry) > now && !table().cleared(entry);
+    return entry != store::kNone && table().shown(entry, now);
   }
   /// What HAProxy would show of the total. Null: a text that nobody has set. Valid until the table changes.
   Value total(store::EntryId entry, const Field& field, TimePoint now);

@@ -152,6 +152,22 @@ TEST(PublishingTest, ARefreshIsSentWhenTheEndHasMovedByATenthOfExpire) {
   EXPECT_EQ(lb1.received.size(), 2U);
 }
 
+TEST(PublishingTest, ARefreshIsSentToWhoCameAfterTheEntryWasPublished) {
+  Agent agent;
+  Instance lb1(agent.hub, "lb1", 10, kStart);
+  lb1.push(1, kInput, "joe", 1, {5}, seconds(60));
+  lb1.exchange(kStart);
+  lb1.exchange(kStart + seconds(1));
+  lb1.session().select(2, kTotal);
+  lb1.exchange(kStart + seconds(2));
+  ASSERT_EQ(lb1.received.size(), 1U);
+  EXPECT_EQ(lb1.received[0].remaining, seconds(58));
+  lb1.push(1, kInput, "joe", 2, {5});
+  lb1.exchange(kStart + seconds(3));
+  ASSERT_EQ(lb1.received.size(), 2U);
+  EXPECT_EQ(lb1.received[1].remaining, kTotal.expire);
+}
+
 TEST(PublishingTest, ResumesAfterTheLastAcknowledgedUpdateOfTheSameProcess) {
   Agent agent;
   {
@@ -258,6 +274,32 @@ TEST(PublishingTest, ARateThatStraysIsSentAgainWithoutAnotherMessage) {
   const std::size_t sent = lb1.received.size();
   for (int step = 1; step <= 1000; ++step) lb1.exchange(kStart + milliseconds(20 * step));
   EXPECT_GT(lb1.received.size(), sent);
+}
+
+TEST(PublishingTest, RatesAreWatchedForThoseWhoGetThem) {
+  Agent agent;
+  TableDefinition input = kInput;
+  input.types = {{DataType::kHttpReqRate, 1, seconds(10)}};
+  TableDefinition total = kTotal;
+  total.types = input.types;
+  Instance lb1(agent.hub, "lb1", 10, kStart);
+  Instance lb2(agent.hub, "lb2", 20, kStart);
+  lb1.session().select(1, input);
+  lb1.push(1, input, "joe", 1, {2000, 20, 1000});
+  lb2.session().select(1, input);
+  lb2.push(1, input, "joe", 1, {7000, 600, 80});
+  lb1.exchange(kStart);
+  lb2.exchange(kStart);
+  lb1.exchange(kStart + milliseconds(20));
+  const Output& output = *agent.registry.find("http")->output;
+  EXPECT_GE(output.published(), 1U);
+  EXPECT_FALSE(output.strays_waiting()) << "nobody gets it";
+  lb1.session().select(2, total);
+  lb1.exchange(kStart + milliseconds(22));
+  ASSERT_EQ(lb1.received.size(), 1U);
+  EXPECT_TRUE(output.strays_waiting());
+  for (int step = 2; step <= 1000; ++step) lb1.exchange(kStart + milliseconds(20 * step));
+  EXPECT_GT(lb1.received.size(), 1U);
 }
 
 TEST(PublishingTest, TheSecondTableOfOneNameIsAMismatch) {
