@@ -41,6 +41,7 @@ Table::Table(std::string name, const TableDefinition& definition, const Merges& 
       contributions_(contribution_size(), shared.budget),
       sums_(sums_size(), shared.budget) {
   static_assert(kKeyOffset == offsetof(Entry, changed) + sizeof(Entry::changed));
+  static_assert(kValuesOffset == offsetof(Contribution, ahead) + sizeof(Contribution::ahead));
   make_rows(now);
 }
 
@@ -76,14 +77,14 @@ bool Table::extend(const TableDefinition& definition) {
 
   Slab contributions = contributions_.same_ids(contribution_size());
   for (std::uint32_t id = 0; id < contributions_.end(); ++id) {
-    std::memcpy(contributions.row(id), contributions_.row(id), sizeof(Contribution));
+    std::memcpy(contributions.row(id), contributions_.row(id), kValuesOffset);
   }
   Slab sums = sums_.same_ids(sums_size());
   for (std::uint32_t id = 0; id < sums_.end(); ++id) {
     std::memcpy(sums.row(id), sums_.row(id), kFreeLink);
   }
   const auto values_of = [&](ContributionId id) {
-    return reinterpret_cast<std::uint32_t*>(contributions.row(id) + sizeof(Contribution));
+    return reinterpret_cast<std::uint32_t*>(contributions.row(id) + kValuesOffset);
   };
   for (EntryId entry = next(0); entry != kNone; entry = next(entry + 1)) {
     const std::uint32_t row = entry_head(entry).sums;
@@ -165,7 +166,7 @@ EntryId Table::next(EntryId from) const {
 
 ContributionId Table::find(EntryId entry, OriginId origin) const {
   ContributionId id = first(entry);
-  while (id != kNone && head(id).origin != origin) id = head(id).next;
+  while (id != kNone && head(id).origin != origin) id = following(id);
   return id;
 }
 
@@ -225,6 +226,10 @@ ContributionId Table::add_contribution(EntryId entry, OriginId origin, TimePoint
   fresh.origin = origin;
   fresh.expires = milliseconds(expires);
   fresh.next = entry_head(entry).first;
+  fresh.ahead = id;
+  for (int step = 0; step < kAhead && head(fresh.ahead).next != kNone; ++step) {
+    fresh.ahead = head(fresh.ahead).next;
+  }
   entry_head(entry).first = id;
   ++shared_->origins[origin].contributions;
   if (stored_types_.size() <= origin) stored_types_.resize(std::size_t{origin} + 1);
