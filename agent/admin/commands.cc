@@ -17,6 +17,8 @@ constexpr std::string_view kHelp =
     "show table NAME [key K] [data.TYPE OP VALUE] [origins] [json]\n"
     "                                                entries; OP is eq, ne, lt, le, gt or ge\n"
     "show spoe                                       events of HAProxy's SPOE filter, and who sends them\n"
+    "show redis                                      the mirror in Redis: its state, how far it is behind, "
+    "errors\n"
     "show limits                                     limits as they are in force, and as configured\n"
     "show errors                                     refusals by reason, and the newest of them\n"
     "set table NAME key K [expire TIME] data.TYPE V ...\n"
@@ -113,6 +115,7 @@ std::unique_ptr<Answer> Commands::run(std::string_view line, TimePoint now) {
     if (is("show", "tables")) return text_answer(show_tables());
     if (is("show", "errors")) return text_answer(show_errors());
     if (is("show", "spoe")) return text_answer(show_spoe(now));
+    if (is("show", "redis")) return text_answer(show_redis(now));
     if (is("show", "limits")) return text_answer(show_limits());
   }
   if (is("show", "peers") && words.size() == 3) return show_peer(words[2], now);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/admin/cli_session.h"
+#include "agent/admin/redis_source.h"
 #include "agent/admin/soft_restart.h"
 #include "agent/admin/spoe_source.h"
 #include "agent/pipeline/hub.h"
@@ -24,6 +25,8 @@ class Commands final : public CommandHandler {
 
   /// What `show spoe` shows; must outlive it. Nothing without.
   void set_spoe(const SpoeSource& spoe) { spoe_ = &spoe; }
+  /// What `show redis` shows; must outlive it.
+  void set_redis(const RedisSource& redis) { redis_ = &redis; }
   /// From now on every command is refused, because of |why|.
   void retire(std::string why) { retired_ = std::move(why); }
 
@@ -38,6 +41,7 @@ class Commands final : public CommandHandler {
   std::string show_tables() const;
   std::string show_errors() const;
   std::string show_spoe(TimePoint now) const;
+  std::string show_redis(TimePoint now) const;
   std::string show_limits() const;
   std::unique_ptr<Answer> show_table(const Words& words, TimePoint now);
   std::unique_ptr<Answer> set_table(const Words& words, TimePoint now);
@@ -55,6 +59,7 @@ class Commands final : public CommandHandler {
   SoftRestart& soft_restart_;
   TimePoint started_;
   const SpoeSource* spoe_ = nullptr;
+  const RedisSource* redis_ = nullptr;
   std::string retired_;
 };
 

@@ -64,7 +64,7 @@ std::string Commands::show_tables() const {
     const pipeline::Output* output = record.output.get();
     fmt::format_to(std::back_inserter(out), "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}{}\n",
                    name, table.entries(), table.contributions(), record.definitions.size(),
-                   output != nullptr ? output->name() : "-", counters.updates,
+                   output != nullptr ? or_dash(output->name()) : "-", counters.updates,
                    output != nullptr ? output->published() : 0, counters.falls, counters.stale,
                    counters.expired, counters.purged, counters.refused,
                    output != nullptr ? output->saturated() : 0,

@@ -56,6 +56,7 @@ constexpr std::array<std::string_view, kReasonCount> kNames = {
     "bad-message",
     "frame-timeout",
     "overload",
+    "redis",
     "system",
 };
 

@@ -58,6 +58,7 @@ enum class Reason : std::uint8_t {
   kBadMessage,          ///< SPOE: messages or arguments that cannot be read
   kFrameTimeout,        ///< SPOE: a frame that was begun and not finished in time
   kOverload,            ///< SPOE: answered without a decision, because the deadline had passed
+  kRedis,               ///< an answer of Redis that is an error, or none at all
   kSystem,              ///< the operating system refused
   kCount,
 };

@@ -121,6 +121,7 @@ Result<void> App::prepare(std::vector<net::UniqueFd> inherited) {
   if (auto listening = listen_for_peers(); !listening) return listening;
   if (auto listening = listen_for_events(); !listening) return listening;
   for (net::Listener& listener : listeners_) listener.pause();
+  if (auto made = make_redis_client(); !made) return made;
   return make_diallers();
 }
 
@@ -132,6 +133,7 @@ void App::serve() {
   spoe_.serve_kept();
   for (net::Listener& listener : listeners_) listener.resume();
   for (Dialler& dialler : diallers_) dialler.start();
+  if (redis_) redis_->start();
   snapshots_.start();
   hub_.wake();
 }
@@ -162,6 +164,7 @@ void App::freeze() {
 void App::thaw() {
   if (end_timer_.active()) {
     end_timer_.stop();
+    if (redis_) redis_->start();
     commands_.retire({});
     tell_main_process(getpid());
   }
@@ -184,6 +187,7 @@ void App::retire(pid_t successor) {
   tell_main_process(successor);
   commands_.retire(fmt::format("process {} is in charge now: ask again", successor));
   admins_.resume();
+  if (redis_) redis_->stop();
   spoe_.hand_on();
   end_timer_.set(loop_.now() + kGrace);
 }
@@ -306,6 +310,17 @@ Result<void> App::make_diallers() {
   return {};
 }
 
+Result<void> App::make_redis_client() {
+  if (config_.redis.address.empty()) return {};
+  const auto address = net::SocketAddress::resolve(config::to_string(config_.redis.address.front()));
+  if (!address) return tl::unexpected(address.error());
+  auto password = redis_password(config_.redis);
+  if (!password) return tl::unexpected(password.error());
+  redis_.emplace(loop_, hub_, config_.redis, *address, std::move(*password));
+  commands_.set_redis(*redis_);
+  return {};
+}
+
 void App::work() {
   loop_.refresh();
   // Until this process serves there is nobody to send to, and nothing may expire that is to be told yet.
@@ -342,6 +357,7 @@ void App::stop(const char* signal) {
 
 void App::end() {
   snapshots_.finish();
+  if (redis_) redis_->stop();
   listeners_.clear();
   peers_.close_all({Reason::kConnectionLost, "this agent stops"});
   diallers_.clear();

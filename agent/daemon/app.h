@@ -12,6 +12,7 @@
 #include "agent/daemon/dialler.h"
 #include "agent/daemon/handover.h"
 #include "agent/daemon/peer_sessions.h"
+#include "agent/daemon/redis_client.h"
 #include "agent/daemon/snapshots.h"
 #include "agent/daemon/spoe_server.h"
 #include "agent/daemon/takeover.h"
@@ -60,6 +61,7 @@ class App {
   Result<void> listen_for_commands();
   Result<void> listen_for_events();
   Result<void> make_diallers();
+  Result<void> make_redis_client();
   std::vector<int> listening() const;
   /// This process is to take over, and does not serve yet.
   bool waiting() const { return takeover_ && takeover_->waiting(); }
@@ -78,6 +80,7 @@ class App {
   Handover handover_;
   admin::Commands commands_;
   SpoeServer spoe_;
+  std::optional<RedisClient> redis_;  ///< nothing without `[redis] address`
   net::ConnectionSet peers_;
   net::ConnectionSet admins_;
   std::list<net::Listener> listeners_;

@@ -18,8 +18,12 @@ pipeline::Rules rules_of(const config::Config& config) {
   }
   std::vector<pipeline::Pattern> replicated;
   for (const config::Replicate& rule : config.replicate) replicated.emplace_back(rule.tables);
-  return {
-      std::move(aggregates), {config.status.table, std::string(config::kLimitsTable)}, std::move(replicated)};
+  std::optional<pipeline::Pattern> mirrored;
+  if (!config.redis.address.empty()) mirrored.emplace(config.redis.tables);
+  return {std::move(aggregates),
+          {config.status.table, std::string(config::kLimitsTable)},
+          std::move(replicated),
+          std::move(mirrored)};
 }
 
 pipeline::HubSetup hub_setup_of(const config::Config& config, std::string config_file) {

@@ -107,11 +107,12 @@ bool Output::due(TimePoint now) {
 void Output::publish(TimePoint now) {
   last_publish_ = now;
   before_last_publish_ = feed_.last();
-  // Contributions are far from each other in memory, and there can be many: without a receiver none is read. The
-  // end is then what it is at most, until it is told.
+  // Contributions are far from each other in memory, and there can be many: without a receiver none is read.
+  // The end is then what it is at most, until it is told.
   const TimePoint latest_end = now + table_->definition().expire;
+  const bool read = receivers_ != 0 || reader_;
   table_->take_changed([&](EntryId entry) {
-    table_->set_published(entry, feed_.publish(entry), receivers_ != 0 ? table_->end(entry) : latest_end);
+    table_->set_published(entry, feed_.publish(entry), read ? table_->end(entry) : latest_end);
     if (receivers_ != 0) watch_rates(entry, Watch::kAnew, now);
     ++published_;
   });

@@ -34,7 +34,7 @@ class Output {
   Output& operator=(const Output&) = delete;
   ~Output() { table_->on_removed({}); }
 
-  /// The canonical name under which instances get the total.
+  /// The canonical name under which instances get the total. Empty: they do not.
   const std::string& name() const { return name_; }
   bool replicated() const { return replicated_; }
   /// Of a replicated table: whether |receiver| has to be told of the entry's newest state, which it may have
@@ -50,6 +50,8 @@ class Output {
   Result<ShapeId> shape_for(const TableDefinition& receiver);
   /// A receiver needs |shape|, which it got under |layout_number|, no longer.
   void release(ShapeId shape, std::uint32_t layout_number);
+  /// Somebody follows the feed who reads the table's entries himself, as they are when he comes to them.
+  void add_reader() { reader_ = true; }
   /// What updates of that shape hold, under the receiver's own name for the table.
   const TableDefinition& definition(ShapeId shape) const { return shapes_[shape].definition; }
 
@@ -119,6 +121,7 @@ class Output {
   store::Wheel strays_;        ///< entries by when the published rate leaves the true one
   std::vector<Shape> shapes_;  ///< of the table's layout number |layout_number_|
   std::size_t receivers_ = 0;  ///< users of all shapes
+  bool reader_ = false;
   std::uint32_t layout_number_;
   peers::UpdateEncoder encoder_;
   std::uint64_t published_ = 0;

@@ -61,7 +61,7 @@ TableRecord* Registry::find(std::string_view name) {
 
 TableRecord* Registry::find_output(std::string_view output) {
   for (auto& [name, record] : tables_) {
-    if (record.output && record.output->name() == output) return &record;
+    if (record.output && !output.empty() && record.output->name() == output) return &record;
   }
   return nullptr;
 }
@@ -90,6 +90,8 @@ TableRecord& Registry::add(const TableDefinition& definition, std::size_t max_en
     record.output = std::make_unique<Output>(*record.table, treatment.output, treatment.rule->copies, now);
     log::info("table {}: {}; its total is published as {}", name, describe(standing), treatment.output);
   } else {
+    if (rules_.mirrors(name))
+      record.output = std::make_unique<Output>(*record.table, "", Output::Copies{}, now);
     log::info("table {}: {}; no rule publishes it", name, describe(standing));
   }
   if (record.output) ++outputs_number_;

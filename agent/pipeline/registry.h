@@ -20,9 +20,10 @@ namespace stickmesh::pipeline {
 /// A table with everything that depends on its name.
 struct TableRecord {
   std::unique_ptr<store::Table> table;
-  std::unique_ptr<Output> output;  ///< null when no rule publishes it
-  std::unique_ptr<Relay> relay;    ///< null while nobody is to be told
-  bool replicated = false;         ///< the last change wins: every entry has one contribution, the agent's
+  std::unique_ptr<Output>
+      output;  ///< null when no rule publishes it; without a name when that is for Redis alone
+  std::unique_ptr<Relay> relay;  ///< null while nobody is to be told
+  bool replicated = false;       ///< the last change wins: every entry has one contribution, the agent's
   /// What each origin said the table is, whether it stands or not.
   std::map<store::OriginId, TableDefinition> definitions;
   /// Which servers each of them knows.

@@ -57,8 +57,12 @@ class Rules {
     std::string status;
     std::string limits;
   };
-  Rules(std::vector<AggregateRule> aggregates, OwnTables own, std::vector<Pattern> replicated = {})
-      : aggregates_(std::move(aggregates)), replicated_(std::move(replicated)), own_(std::move(own)) {}
+  Rules(std::vector<AggregateRule> aggregates, OwnTables own, std::vector<Pattern> replicated = {},
+        std::optional<Pattern> mirrored = {})
+      : aggregates_(std::move(aggregates)),
+        replicated_(std::move(replicated)),
+        own_(std::move(own)),
+        mirrored_(std::move(mirrored)) {}
   Rules(const Rules&) = delete;
   Rules& operator=(const Rules&) = delete;
 
@@ -68,11 +72,14 @@ class Rules {
   std::uint64_t digest() const;
   bool is_status(std::string_view name) const { return !own_.status.empty() && name == own_.status; }
   bool is_limits(std::string_view name) const { return !own_.limits.empty() && name == own_.limits; }
+  /// Whether the table is kept in Redis, too.
+  bool mirrors(std::string_view name) const { return mirrored_ && mirrored_->match(name); }
 
  private:
   std::vector<AggregateRule> aggregates_;
   std::vector<Pattern> replicated_;
   OwnTables own_;
+  std::optional<Pattern> mirrored_;
 };
 
 }  // namespace stickmesh::pipeline

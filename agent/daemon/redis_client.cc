@@ -1,0 +1,172 @@
+#include "agent/daemon/redis_client.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include "agent/base/log.h"
+#include "agent/redis/words.h"
+
+namespace stickmesh::daemon {
+
+namespace {
+
+constexpr Duration kFirstDelay{100};
+constexpr Duration kLongestDelay{5000};
+constexpr Duration kPatience{2000};
+/// A connection that was good for so long has the next one follow at once.
+constexpr Duration kGood{1000};
+constexpr std::size_t kMaxPassword = 4096;
+/// The server chooses the words of its errors.
+constexpr std::size_t kMaxKinds = 64;
+
+}  // namespace
+
+Result<std::string> redis_password(const config::Redis& config) {
+  if (config.password_file.empty()) {
+    const char* given = std::getenv("STICKMESH_REDIS_PASSWORD");
+    return given == nullptr ? std::string() : std::string(given);
+  }
+  std::ifstream file(config.password_file);
+  std::string password;
+  if (!file || !std::getline(file, password)) {
+    const int error = file.is_open() ? 0 : errno;
+    return refuse(Reason::kSystem, fmt::format("redis.password-file: {}: {}", config.password_file,
+                                               error == 0 ? "it has no line" : std::strerror(error)));
+  }
+  if (password.size() > kMaxPassword) {
+    return refuse(Reason::kSystem,
+                  fmt::format("redis.password-file: {}: its first line is longer than {} bytes",
+                              config.password_file, kMaxPassword));
+  }
+  return password;
+}
+
+RedisClient::RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redis& config,
+                         net::SocketAddress address, std::string password)
+    : loop_(loop),
+      hub_(hub),
+      address_(address),
+      flush_interval_(config.flush_interval),
+      login_{config.user, std::move(password), config.db, "stickmesh-" + hub.setup().agent_name},
+      mirror_(hub, config.prefix),
+      delay_(kFirstDelay),
+      connector_(loop, [this](Result<net::UniqueFd> socket) { connected(std::move(socket)); }),
+      dial_timer_(loop, [this] { dial(); }),
+      flush_timer_(loop, [this] { flush(); }) {}
+
+RedisClient::~RedisClient() {
+  stop();
+}
+
+void RedisClient::start() {
+  stopped_ = false;
+  dial_timer_.set(loop_.now());
+  flush_timer_.set(loop_.now());
+}
+
+void RedisClient::stop() {
+  stopped_ = true;
+  connector_.cancel();
+  dial_timer_.stop();
+  flush_timer_.stop();
+  if (connection_) connection_->close({Reason::kConnectionLost, "this agent stops"});
+}
+
+void RedisClient::dial() {
+  connector_.start(address_, kPatience);
+}
+
+void RedisClient::connected(Result<net::UniqueFd> socket) {
+  if (!socket) return failed(socket.error(), loop_.now());
+  ++connections_;
+  redis::SessionUser& user = *this;
+  auto session = std::make_unique<redis::RedisSession>(login_, user, loop_.now());
+  session_ = session.get();
+  connection_ = std::make_unique<net::Connection>(loop_, std::move(*socket), address_, std::move(session),
+                                                  [this](net::Connection&, const Error& why) {
+                                                    session_ = nullptr;
+                                                    loop_.bury(std::move(connection_));
+                                                    if (!stopped_) failed(why, loop_.now());
+                                                  });
+}
+
+void RedisClient::count(std::string_view kind) {
+  std::string name(errors_.size() < kMaxKinds ? kind : std::string_view("other"));
+  ++errors_[std::move(name)];
+}
+
+void RedisClient::failed(const Error& why, TimePoint now) {
+  count(why.reason == Reason::kRedis ? redis::kind_of(why.detail) : reason_name(why.reason));
+  last_error_ = to_string(why);
+  hub_.errors().record(why, fmt::format("Redis at {}", address_.to_string()), now);
+  dial_timer_.set(now + delay_);
+  delay_ = std::min(delay_ * 8 / 5, kLongestDelay);
+}
+
+void RedisClient::ready(const redis::Server& server, TimePoint now) {
+  ready_ = true;
+  ready_since_ = now;
+  server_ = server;
+  log::notice("Redis {} at {} ({}) has the mirror", server.version, address_.to_string(), server.role);
+  mirror_.begin(server, now);
+}
+
+void RedisClient::flush() {
+  mirror_.follow(loop_.now());
+  if (ready_) mirror_.fill(*session_, loop_.now());
+  flush_timer_.set(loop_.now() + flush_interval_);
+}
+
+Result<void> RedisClient::replied(const redis::Reply& reply, TimePoint now) {
+  auto outcome = mirror_.replied(reply, now);
+  // What ends the session is counted there.
+  if (outcome && reply.error()) {
+    count(redis::kind_of(reply.text));
+    last_error_ = redis::explain(reply.text);
+  }
+  return outcome;
+}
+
+void RedisClient::settled(TimePoint now) {
+  if (now - ready_since_ >= kGood) delay_ = kFirstDelay;
+  if (mirror_.more()) mirror_.fill(*session_, now);
+}
+
+void RedisClient::ended(const Error& /*why*/, TimePoint /*now*/) {
+  if (std::exchange(ready_, false)) mirror_.ended();
+}
+
+admin::RedisOverview RedisClient::overview(TimePoint now) const {
+  const redis::Mirror::Standing standing = mirror_.standing(now);
+  admin::RedisOverview all;
+  const auto line = [&](const char* name, const auto& value) {
+    all.lines.emplace_back(name, fmt::format("{}", value));
+  };
+  line("Address", address_.to_string());
+  line("State", ready_                 ? "connected"
+                : session_ != nullptr  ? "logging in"
+                : connector_.busy()    ? "connecting"
+                : dial_timer_.active() ? "away: it is dialled again soon"
+                                       : "stopped");
+  line("Server", ready_ ? fmt::format("{} {}", server_.version, server_.role) : std::string("-"));
+  line("In_flight", session_ != nullptr ? session_->in_flight() : 0);
+  line("Behind", standing.behind);
+  line("Behind_ms", standing.behind_for.count());
+  line("Writes_per_second", standing.per_second);
+  line("Written_total", standing.written);
+  line("Removed_total", standing.removed);
+  line("Refused_total", standing.refused);
+  line("Written_anew_total", standing.rewritten);
+  line("Connections_total", connections_);
+  line("Last_error", last_error_.empty() ? std::string("-") : last_error_);
+  all.errors.assign(errors_.begin(), errors_.end());
+  return all;
+}
+
+}  // namespace stickmesh::daemon

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "agent/admin/redis_source.h"
+#include "agent/config/config.h"
+#include "agent/net/connection.h"
+#include "agent/net/connector.h"
+#include "agent/net/timer.h"
+#include "agent/pipeline/hub.h"
+#include "agent/redis/mirror.h"
+#include "agent/redis/session.h"
+
+namespace stickmesh::daemon {
+
+/// The password of `[redis]`: of its file, else of the environment; empty without both.
+Result<std::string> redis_password(const config::Redis& config);
+
+/// Keeps a connection with Redis and the mirror at work: dials when there is none, less and less often while
+/// it fails.
+class RedisClient final : public admin::RedisSource, private redis::SessionUser {
+ public:
+  /// |config| has an address, which is that of |address|.
+  RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redis& config, net::SocketAddress address,
+              std::string password);
+  ~RedisClient() override;
+
+  void start();
+  /// Another process writes from now on, or this one ends.
+  void stop();
+
+  admin::RedisOverview overview(TimePoint now) const override;
+
+ private:
+  void dial();
+  void connected(Result<net::UniqueFd> socket);
+  void flush();
+  void failed(const Error& why, TimePoint now);
+  void count(std::string_view kind);
+
+  void ready(const redis::Server& server, TimePoint now) override;
+  Result<void> replied(const redis::Reply& reply, TimePoint now) override;
+  void settled(TimePoint now) override;
+  void ended(const Error& why, TimePoint now) override;
+
+  net::Loop& loop_;
+  pipeline::Hub& hub_;
+  const net::SocketAddress address_;
+  const Duration flush_interval_;
+  redis::Login login_;
+  redis::Mirror mirror_;
+  redis::Server server_;
+  bool stopped_ = false;
+  bool ready_ = false;
+  TimePoint ready_since_{};
+  std::uint64_t connections_ = 0;
+  Duration delay_;
+  std::map<std::string, std::uint64_t> errors_;  ///< by kind
+  std::string last_error_;
+  net::Connector connector_;
+  net::Timer dial_timer_;
+  net::Timer flush_timer_;
+  redis::RedisSession* session_ = nullptr;       ///< of |connection_|
+  std::unique_ptr<net::Connection> connection_;  ///< last: it ends within the others
+};
+
+}  // namespace stickmesh::daemon

@@ -1,0 +1,110 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <string>
+#include <vector>
+
+#include "agent/base/recent_times.h"
+#include "agent/pipeline/hub.h"
+#include "agent/redis/entry_fields.h"
+#include "agent/redis/session.h"
+
+namespace stickmesh::redis {
+
+/// Writes the tables' entries to Redis, behind everything else (DESIGN, "Redis"). It is a reader of each
+/// table's feed, like an instance that gets its total: an entry that changes a thousand times before it is
+/// its turn is written once, in its newest state, and while Redis is away nothing is kept for it but a place
+/// in the feed.
+///
+/// Each entry is one hash, written by HSET and PEXPIRE, or removed by DEL once it was cleared. The hash
+/// PREFIX:tables has the definition of each table, in haproxy.cfg's words; that it is gone is how a server
+/// that was flushed is known. A server that is not the one from before, or is it after a restart, is written
+/// anew.
+class Mirror {
+ public:
+  /// |hub| must outlive it. What it mirrors is what the hub's rules say.
+  Mirror(pipeline::Hub& hub, std::string prefix) : hub_(hub), prefix_(std::move(prefix)) {}
+
+  /// A session with |server| begins.
+  void begin(const Server& server, TimePoint now);
+  /// Follows the tables that there are. To be called each flush interval, whether Redis is there or not.
+  void follow(TimePoint now);
+  /// Sends what has changed, as far as a bounded number of commands in flight permits. To be called each
+  /// flush interval, and when replies have come while `more`.
+  void fill(RedisSession& session, TimePoint now);
+  /// Of the oldest command. An error is what stops everything.
+  Result<void> replied(const Reply& reply, TimePoint now);
+  /// The session has ended: what it has not confirmed is sent again in the next one.
+  void ended();
+
+  /// Whether the last `fill` has left something to send.
+  bool more() const { return more_; }
+
+  struct Standing {
+    std::uint64_t behind = 0;  ///< changes that Redis has not confirmed, at most
+    Duration behind_for{0};    ///< how long the oldest of them waits
+    std::uint64_t written = 0;
+    std::uint64_t removed = 0;
+    std::uint64_t refused = 0;    ///< entries that Redis did not take
+    std::uint64_t rewritten = 0;  ///< how often everything was written anew
+    std::uint64_t per_second = 0;
+  };
+  Standing standing(TimePoint now) const;
+
+ private:
+  struct Table {
+    Table(pipeline::TableRecord& of, std::string_view prefix)
+        : record(&of), keys(prefix, *of.table), fields(*of.table) {}
+
+    pipeline::TableRecord* record;
+    EntryKeys keys;
+    EntryFields fields;
+    std::string definition;  ///< as Redis has it; empty: not at all
+    std::uint64_t sent = 0;  ///< sequence numbers of the feed
+    std::uint64_t confirmed = 0;
+    /// The feed's end at some time, until it is confirmed.
+    std::uint64_t mark = 0;
+    TimePoint marked{};
+  };
+  enum class What : std::uint8_t { kFields, kLife, kRemoval, kRoom, kDefinition, kCheck };
+  /// A command without a reply.
+  struct Sent {
+    Table* table;
+    What what;
+    store::EntryId entry;
+    std::uint64_t sequence;  ///< confirmed by its reply; 0: nothing is
+  };
+  struct Retry {
+    Table* table;
+    store::EntryId entry;
+  };
+
+  void look_for_tables();
+  void define(RedisSession& session, Table& table, TimePoint now);
+  /// False once enough is in flight.
+  bool fill(RedisSession& session, Table& table, TimePoint now);
+  void write(RedisSession& session, Table& table, store::EntryId entry, std::uint64_t sequence,
+             TimePoint now);
+  void send(RedisSession& session, std::initializer_list<std::string_view> words, const Sent& sent,
+            TimePoint now);
+  void start_over();
+  static std::uint64_t behind(const Table& table);
+
+  pipeline::Hub& hub_;
+  const std::string prefix_;
+  std::string run_;  ///< of the server that has what was confirmed
+  std::list<Table> tables_;
+  std::uint64_t outputs_number_ = ~std::uint64_t{0};
+  std::deque<Sent> in_flight_;
+  std::vector<Retry> retries_;  ///< entries at whose keys was something else
+  std::vector<std::string_view> words_;
+  bool more_ = false;
+  bool checking_ = false;
+  TimePoint checked_{};
+  Standing counted_;
+  RecentTimes writes_;
+};
+
+}  // namespace stickmesh::redis

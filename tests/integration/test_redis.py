@@ -1,0 +1,250 @@
+"""The mirror in real Redis: what is counted can be read there, and whatever becomes of Redis, the agent goes on and the
+mirror comes to say the same again."""
+from __future__ import annotations
+
+import time
+
+from support import http_client, redis, wait
+from support.agent import Agent, AgentConfig
+from support.case import MeshTest
+from support.layout import Layout
+
+TABLES = ('\n[[table]]\nname = "clients"\n'
+          'define = "type string len 64 size 200k expire 10m store gpc0,http_req_cnt,http_req_rate(10s),server_key"\n'
+          '\n[[table]]\nname = "short"\ndefine = "type ip size 1k expire 2s store gpc0"\n'
+          '\n[[table]]\nname = "other"\ndefine = "type integer size 1k expire 10m store gpc0"\n')
+
+
+class RedisTest(MeshTest):
+    def setUp(self) -> None:
+        if reason := redis.missing():
+            self.skipTest(reason)
+        super().setUp()
+
+    def server(self, *options: str, start: bool = True) -> redis.Redis:
+        self.redis = redis.Redis(self.directory, options=list(options))
+        self.addCleanup(self.redis.stop)
+        self._sources.append(("redis", lambda: self.redis.process.log() if self.redis.process else ""))
+        return self.redis.start() if start else self.redis
+
+    def agent(self, keys: str = "", extra: str = TABLES, **config: object) -> Agent:
+        section = f'\n[redis]\naddress = "127.0.0.1:{self.redis.port}"\nflush-interval = "20ms"\n{keys}\n'
+        self.daemon = self.start_agent(AgentConfig(extra=extra + section, **config))  # type: ignore[arg-type]
+        return self.daemon
+
+    def show(self) -> dict[str, str]:
+        lines = [line.split(": ", 1) for line in self.daemon.ask("show redis").splitlines() if ": " in line]
+        return {line[0]: line[1] for line in lines}
+
+    def kinds(self) -> dict[str, int]:
+        rows = self.daemon.ask("show redis").partition("# error\tcount\n")[2].splitlines()
+        return {kind: int(count) for kind, count in (row.split("\t") for row in rows if "\t" in row)}
+
+    def wait_connected(self) -> None:
+        wait.until(lambda: self.show()["State"], lambda state: state == "connected", what="Redis is connected")
+
+    def set(self, table: str, key: object, **values: object) -> None:
+        words = " ".join(f"data.{name} {value}" for name, value in values.items())
+        self.assertTrue(self.daemon.ask(f"set table {table} key {key} {words}").startswith("done"))
+
+    def fill(self, count: int, value: int, table: str = "other") -> None:
+        for key in range(count):
+            self.set(table, key, gpc0=value)
+
+    def wait_field(self, key: str, field: str, value: object) -> None:
+        wait.until(lambda: self.redis.hash(key).get(field), lambda found: found == str(value), timeout=20,
+                   what=f"{field} of {key} in Redis is {value}")
+
+    def wait_same(self, table: str = "other") -> None:
+        """Until Redis has every entry of the table with the agent's values, and no other."""
+        def there() -> dict[str, str | None]:
+            return {key.removeprefix(f"stickmesh:{table}:"): self.redis.hash(key).get("gpc0")
+                    for key in self.redis.keys(f"stickmesh:{table}:*")}
+        expected = {key: str(entry["gpc0"]) for key, entry in self.daemon.table(table).items()}
+        wait.until(there, lambda found: found == expected, timeout=30, what="the mirror says the same")
+        wait.until(lambda: self.show()["Behind"], lambda behind: behind == "0", what="nothing is behind")
+
+
+class MirrorTest(RedisTest):
+    def test_entries_of_instances_and_of_the_agent(self) -> None:
+        """The total of two instances' stick tables, and the fields of every kind of value."""
+        self.server()
+        section = f'\n[redis]\naddress = "127.0.0.1:{self.redis.port}"\nflush-interval = "20ms"\n'
+        self.daemon = self.mesh(["lb1", "lb2"], agent={"extra": TABLES + section})
+        for name in ("lb1", "lb2"):
+            http_client.send(self.layouts[name].http_port, "joe", 3)
+        self.wait_field("stickmesh:http:joe", "http_req_cnt", 6)
+        fields = self.redis.hash("stickmesh:http:joe")
+        start, current, previous = map(int, fields["http_req_rate.counter"].split())
+        self.assertEqual((int(fields["http_req_rate"]), current + previous >= 6), (6, True))
+        self.assertLess(abs(time.time() * 1000 - start), 60_000)
+        self.set("clients", r"a:b%\ c", gpc0=7, server_key="web1")
+        self.wait_field("stickmesh:clients:a:b% c", "gpc0", 7)
+        fields = self.redis.hash("stickmesh:clients:a:b% c")
+        self.assertEqual((fields["server_key"], fields["http_req_cnt"], fields["http_req_rate"]), ("web1", "0", "0"))
+        left = self.redis.ask("PTTL", "stickmesh:clients:a:b% c")
+        self.assertTrue(0 < left <= 600_000, left)
+        self.assertEqual(self.redis.hash("stickmesh:tables")["clients"],
+                         "type string len 64 expire 10m store gpc0,http_req_cnt,http_req_rate(10s),server_key")
+        self.assertIn("http", self.redis.hash("stickmesh:tables"))
+        self.assertEqual(self.daemon.errors(), {})
+
+    def test_what_is_cleared_goes_and_what_expires(self) -> None:
+        self.server()
+        self.agent()
+        self.set("short", "192.0.2.1", gpc0=1)
+        self.set("other", 5, gpc0=1)
+        self.set("other", 6, gpc0=1)
+        self.wait_same()
+        self.daemon.ask("clear table other key 5")
+        wait.until(lambda: self.redis.keys("stickmesh:other:*"), lambda keys: keys == {"stickmesh:other:6"})
+        wait.until(lambda: self.redis.keys("stickmesh:short:*"), lambda keys: keys == set(), what="it expires there too")
+        self.set("other", 5, gpc0=9)
+        self.wait_same()
+
+    def test_only_tables_that_match(self) -> None:
+        self.server()
+        self.agent('tables = "o*"\nprefix = "site"')
+        self.set("clients", "joe", gpc0=1)
+        self.set("other", 5, gpc0=1)
+        self.wait_field("site:other:5", "gpc0", 1)
+        self.assertEqual(self.redis.keys(), {"site:other:5", "site:tables"})
+        self.assertEqual(set(self.redis.hash("site:tables")), {"other"})
+
+    def test_many_changes_of_a_key_are_written_once(self) -> None:
+        self.server()
+        self.agent("db = 3")
+        self.wait_connected()
+        assert self.redis.process is not None
+        self.redis.process.freeze()
+        for value in range(1, 201):
+            self.set("other", 5, gpc0=value)
+        self.redis.process.thaw()
+        wait.until(lambda: self.show()["Behind"], lambda behind: behind == "0", what="Redis has the last")
+        self.assertEqual(self.daemon.value("other", "5", "gpc0"), 200)
+        # What was in flight, and once for each time that all before it was confirmed.
+        self.assertLess(int(self.show()["Written_total"]), 100)
+        self.assertEqual(self.redis.info("db3").split(",")[0], "keys=2")
+
+
+class AccessTest(RedisTest):
+    def test_user_and_password(self) -> None:
+        self.server("--requirepass", "s3cret", "--user", "mirror", "on", ">pa55word", "~*", "+@all", start=False)
+        self.redis.password = "s3cret"
+        self.redis.start()
+        secret = self.directory / "secret"
+        secret.write_text("wrong\n")
+        self.agent(f'user = "mirror"\npassword-file = "{secret}"')
+        wait.until(self.kinds, lambda kinds: kinds.get("WRONGPASS", 0) >= 2, what="it is refused, and tries again")
+        self.assertIn("the user or the password is wrong", self.show()["Last_error"])
+        self.set("other", 5, gpc0=1)
+        secret.write_text("pa55word\n")
+        self.daemon.reload()
+        self.set("other", 6, gpc0=2)
+        self.wait_same()
+        self.assertIn("name=stickmesh-agent-1", self.redis.ask("CLIENT", "LIST"))
+        for word in ("pa55word", "wrong"):
+            self.assertNotIn(f" {word}", self.daemon.log().replace("password is wrong", "").replace("are wrong", ""))
+
+    def test_without_the_password_that_it_wants(self) -> None:
+        self.server("--requirepass", "s3cret", start=False)
+        self.redis.password = "s3cret"
+        self.redis.start()
+        self.agent()
+        wait.until(self.kinds, lambda kinds: kinds.get("NOAUTH", 0) >= 1, what="it is refused")
+        self.assertIn("set redis.password-file", self.show()["Last_error"])
+
+    def test_a_password_file_that_is_not_there(self) -> None:
+        self.server(start=False)
+        with self.assertRaisesRegex(AssertionError, "redis.password-file: /nowhere/secret: No such file"):
+            self.agent('user = "mirror"\npassword-file = "/nowhere/secret"')
+
+    def test_a_unix_socket(self) -> None:
+        path = self.directory / "redis.sock"
+        self.server("--unixsocket", str(path))
+        self.daemon = self.start_agent(AgentConfig(extra=TABLES + f'\n[redis]\naddress = "{path}"\n'))
+        self.set("other", 5, gpc0=1)
+        self.wait_same()
+
+
+class FaultsTest(RedisTest):
+    def test_absent_at_start_killed_and_restarted(self) -> None:
+        self.server(start=False)
+        self.agent()
+        self.fill(20, 1)
+        wait.until(self.kinds, lambda kinds: kinds.get("connect-failed", 0) >= 2, what="it is dialled")
+        self.assertEqual(self.show()["Behind"], "20")
+        self.redis.start()
+        self.wait_same()
+        self.redis.kill()
+        self.fill(10, 2)
+        self.redis.start()
+        self.wait_same()
+        self.assertEqual(self.show()["Written_anew_total"], "1")
+        self.assertEqual(set(self.daemon.errors()), {"connect-failed"} | (set(self.daemon.errors()) & {"connection-lost"}))
+
+    def test_frozen_for_longer_than_a_reply_may_take(self) -> None:
+        self.server()
+        self.agent()
+        self.fill(5, 1)
+        self.wait_same()
+        assert self.redis.process is not None
+        self.redis.process.freeze()
+        self.fill(20, 2)
+        wait.until(self.kinds, lambda kinds: kinds.get("idle-timeout", 0) >= 1, timeout=20, what="a reply is overdue")
+        self.assertNotEqual(self.show()["Behind"], "0")
+        self.fill(20, 3)
+        self.redis.process.thaw()
+        self.wait_same()
+
+    def test_flushed_while_it_runs(self) -> None:
+        self.server()
+        self.agent()
+        self.fill(20, 1)
+        self.wait_same()
+        self.redis.ask("FLUSHALL")
+        self.wait_same()
+        self.assertEqual(self.show()["Written_anew_total"], "1")
+        self.assertIn("other", self.redis.hash("stickmesh:tables"))
+
+    def test_out_of_memory(self) -> None:
+        self.server("--maxmemory-policy", "noeviction")
+        self.agent()
+        self.fill(5, 1)
+        self.wait_same()
+        self.redis.ask("CONFIG", "SET", "maxmemory", "1")
+        self.fill(20, 2)
+        wait.until(self.kinds, lambda kinds: kinds.get("OOM", 0) >= 2, what="Redis has no room")
+        self.assertIn("raise its maxmemory", self.show()["Last_error"])
+        self.redis.ask("CONFIG", "SET", "maxmemory", "0")
+        self.wait_same()
+
+    def test_a_replica_that_takes_no_writes(self) -> None:
+        self.server()
+        self.agent()
+        self.fill(5, 1)
+        self.wait_same()
+        self.redis.ask("REPLICAOF", "127.0.0.1", "1")
+        self.fill(20, 2)
+        wait.until(self.kinds, lambda kinds: kinds.get("READONLY", 0) + kinds.get("MASTERDOWN", 0) >= 2, what="refused")
+        self.redis.ask("REPLICAOF", "NO", "ONE")
+        self.wait_same()
+
+    def test_something_else_at_a_key(self) -> None:
+        self.server()
+        self.agent()
+        self.redis.ask("SET", "stickmesh:other:5", "mine")
+        self.redis.ask("LPUSH", "stickmesh:other:6", "mine")
+        self.fill(10, 1)
+        wait.until(self.kinds, lambda kinds: kinds.get("WRONGTYPE") == 2, what="both are told")
+        self.wait_same()
+
+    def test_what_is_no_redis(self) -> None:
+        self.server(start=False)
+        layout = Layout("lb1", self.redis.port)
+        self.redis.port = layout.http_port
+        self.start_haproxy("lb1", layout.config())
+        self.agent()
+        wait.until(self.kinds, lambda kinds: kinds.get("protocol", 0) >= 1, what="its answer is none")
+        self.set("other", 5, gpc0=1)
+        self.assertEqual(self.daemon.value("other", "5", "gpc0"), 1)

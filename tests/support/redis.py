@@ -1,0 +1,103 @@
+"""A real redis-server on a port of its own, and a client that speaks its protocol."""
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+from support import wait
+from support.ports import free_port
+from support.process import Process
+
+Answer = Any  # str, int, None, a list of them, or an Error
+
+
+class Error(str):
+    """An answer that is an error."""
+
+
+def missing() -> str | None:
+    """Why no Redis can be started here, or None."""
+    return None if shutil.which("redis-server") else "redis-server is not installed"
+
+
+class Redis:
+    """Without persistence. Its port, and so what the agent dials, stays the same over restarts."""
+
+    def __init__(self, directory: Path, name: str = "redis", options: list[str] | None = None) -> None:
+        self.directory = directory / name
+        self.directory.mkdir()
+        self.name = name
+        self.port = free_port()
+        self.options = options or []
+        self.password = ""
+        self.process: Process | None = None
+
+    def start(self) -> "Redis":
+        argv = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.directory)]
+        self.process = Process(self.name, argv + self.options, self.directory / "log")
+        wait.until(self._answers, what=f"{self.name} answers")
+        return self
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        if not self.process.running():
+            raise AssertionError(f"redis-server ended:\n{self.process.log()[-2000:]}")
+        try:
+            return self.ask("PING") == "PONG"
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.stop()
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+
+    def ask(self, *words: object) -> Answer:
+        """One command over a connection of its own."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10.0) as connection:
+            stream = connection.makefile("rb")
+            if self.password:
+                connection.sendall(command("AUTH", self.password))
+                read(stream)
+            connection.sendall(command(*words))
+            return read(stream)
+
+    def hash(self, key: str) -> dict[str, str]:
+        fields = self.ask("HGETALL", key)
+        return dict(zip(fields[::2], fields[1::2])) if isinstance(fields, list) else {}
+
+    def keys(self, pattern: str = "*") -> set[str]:
+        return set(self.ask("KEYS", pattern))
+
+    def info(self, name: str) -> str:
+        found = re.search(rf"^{name}:(.*?)\r?$", self.ask("INFO"), re.M)
+        return found[1] if found else ""
+
+
+def command(*words: object) -> bytes:
+    parts = [str(word).encode() for word in words]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+
+
+def read(stream: Any) -> Answer:
+    line = stream.readline()
+    if not line.endswith(b"\r\n"):
+        raise ConnectionError("Redis closed the connection")
+    kind, text = line[:1], line[1:-2].decode(errors="surrogateescape")
+    if kind == b"+":
+        return text
+    if kind == b"-":
+        return Error(text)
+    if kind == b":":
+        return int(text)
+    if int(text) < 0:
+        return None
+    if kind == b"*":
+        return [read(stream) for _ in range(int(text))]
+    return stream.read(int(text) + 2)[:-2].decode(errors="surrogateescape")
