@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 from pathlib import Path
+from typing import Sequence
 
 from support import haproxy, wait
 from support.ports import free_port
@@ -62,7 +63,8 @@ class AgentConfig:
     level: str = "debug"
     extra: str = ""
     host: str = "127.0.0.1"  # on which it listens
-    spoe: list[str] = dataclasses.field(default_factory=list)  # where it takes events
+    # Where it takes events: addresses, or a socket's path with its group and mode.
+    spoe: Sequence[str | dict[str, str]] = dataclasses.field(default_factory=list)
     spoe_section: str = 'deadline = "10s"'  # on a busy machine events wait for longer than the default
 
     def toml(self, directory: Path, port: int) -> str:
@@ -70,11 +72,17 @@ class AgentConfig:
                  f'[log]\nlevel = "{self.level}"\ntarget = "stderr"\n',
                  f'[admin]\nsocket = "{directory}/admin.sock"\n',
                  f'[peers]\nlisten = ["{self.host}:{port}"]\nallow-from = {self.allow_from}\n{self.peers_section}\n']
-        parts.append(f"[spoe]\nlisten = {json.dumps(self.spoe)}\n{self.spoe_section}\n")
+        parts.append(f"[spoe]\nlisten = [{', '.join(map(_address, self.spoe))}]\n{self.spoe_section}\n")
         parts += [peer.toml() for peer in self.peers]
         parts += [f'\n[[aggregate]]\nfrom = "{source}"\nto = "{target}"\n{self.aggregate_keys}\n'
                   for source, target in self.aggregates.items()]
         return "\n".join(parts) + self.extra
+
+
+def _address(of: str | dict[str, str]) -> str:
+    if isinstance(of, str):
+        return json.dumps(of)
+    return "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in of.items()) + " }"
 
 
 class Agent:

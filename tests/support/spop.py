@@ -97,6 +97,7 @@ class Habits:
     capabilities: bytes = b"pipelining,fragmentation"
     abort_fragments: bool = False  # the first piece of an event is answered, with ABORT and ok=false
     hold: int = 1  # so many events are waited for before any is answered
+    last_word: bytes | None = None  # is said in place of an answer, and ends the connection
 
 
 @dataclass
@@ -152,6 +153,10 @@ class Agent:
                 frames, rest = split(rest + data)
                 connection.frames += frames
                 for frame in frames:
+                    if frame.kind == NOTIFY and self.habits.last_word is not None:
+                        self._send(accepted, connection, self.habits.last_word)
+                        connection.ended = True
+                        return
                     held.append(self._answer(frame))
                     if frame.kind == NOTIFY and sum(bool(answer) for answer in held) < self.habits.hold:
                         continue
@@ -230,6 +235,33 @@ def offer(hello: Frame) -> tuple[int, bytes]:
     return size, hello.payload[at + 15:]
 
 
+def read_value(data: bytes, at: int) -> tuple[object, int]:
+    """The typed value at |at|, and where it ends. Addresses, which no agent of ours sends, are not told: None."""
+    first, at = data[at], at + 1
+    kind = first & 15
+    if kind == 1:
+        return bool(first >> 4), at
+    if 2 <= kind <= 5:
+        number, at = read_varint(data, at)
+        return (number - 2**64 if number >= 2**63 else number), at
+    if kind in (8, 9):
+        size, at = read_varint(data, at)
+        return data[at:at + size].decode(), at + size
+    return None, at + {6: 4, 7: 16}.get(kind, 0)
+
+
+def pairs(payload: bytes) -> list[tuple[str, object]]:
+    """What a HELLO or a DISCONNECT says, in its order."""
+    found = []
+    at = 0
+    while at < len(payload):
+        size, at = read_varint(payload, at)
+        name, at = payload[at:at + size].decode(), at + size
+        of, at = read_value(payload, at)
+        found.append((name, of))
+    return found
+
+
 def variables(payload: bytes) -> dict[str, object]:
     """What an ACK sets; a variable that it unsets is None."""
     found: dict[str, object] = {}
@@ -239,17 +271,8 @@ def variables(payload: bytes) -> dict[str, object]:
         size, at = read_varint(payload, at)
         name, at = payload[at:at + size].decode(), at + size
         found[name] = None
-        if kind == 2:
-            continue
-        first, at = payload[at], at + 1
-        if first & 15 == 1:
-            found[name] = bool(first >> 4)
-        elif 2 <= first & 15 <= 5:
-            number, at = read_varint(payload, at)
-            found[name] = number - 2**64 if number >= 2**63 else number
-        elif first & 15 in (8, 9):
-            size, at = read_varint(payload, at)
-            found[name], at = payload[at:at + size].decode(), at + size
+        if kind != 2:
+            found[name], at = read_value(payload, at)
     return found
 
 
