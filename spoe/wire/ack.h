@@ -15,8 +15,10 @@ namespace stickmesh::spoe {
 /// How long a variable lives, and who shares it (spop.md 5).
 enum class Scope : std::uint8_t { kProcess = 0, kSession = 1, kTransaction = 2, kRequest = 3, kResponse = 4 };
 
-/// HAProxy puts scope and prefix in front of a name, and the whole may have 63 bytes.
-inline constexpr std::size_t kMaxVariableName = 61;
+/// HAProxy puts `txn.` and the engine's prefix in front of a name, and the whole may have 63 bytes: longer
+/// ones it cuts, and reads past their end. Which prefix it is HAProxy does not tell: this is what `stickmesh`
+/// leaves.
+inline constexpr std::size_t kMaxVariableName = 49;
 /// Letters, digits, '_' and '.', and not too long to be a variable of HAProxy's.
 bool is_variable_name(std::string_view name);
 

@@ -192,7 +192,7 @@ class SizesTest(InstanceTest):
     long = "k" * 8000
 
     def test_a_small_buffer(self) -> None:
-        """Whatever it is, health checks announce 16380, and take no answer that is above the buffer."""
+        """From 3.1 on health checks announce 16380 whatever it is, and take no answer that is above the buffer."""
         port = self.serve({"track": TRACK}, ["http_req_cnt"], general="    tune.bufsize 8192\n").http_port
         self.assertEqual(ask(port), FIRST)
         wait.until(lambda: self.show()["Health_checks_total"], lambda count: count > 3, what="checks go on")
