@@ -66,8 +66,10 @@ App::~App() {
 
 Result<void> App::start() {
   if (auto begun = begin(); !begun) return begun;
-  snapshots_.load();
+  const bool loaded = snapshots_.load();
   if (auto prepared = prepare({}); !prepared) return prepared;
+  restores_ = !loaded && redis_ && config_.redis.restore;
+  if (restores_) redis_->restore_first(config_.peers.learn_timeout, [this] { serve_peers(); });
   serve();
   if (const auto told = net::notify_systemd("READY=1"); !told) log::warning("{}", to_string(told.error()));
   return {};
@@ -132,10 +134,20 @@ void App::serve() {
   }
   spoe_.serve_kept();
   for (net::Listener& listener : listeners_) listener.resume();
-  for (Dialler& dialler : diallers_) dialler.start();
+  if (restores_) {
+    for (net::Listener* listener : peer_listeners_) listener->pause();
+  } else {
+    serve_peers();
+  }
   if (redis_) redis_->start();
   snapshots_.start();
   hub_.wake();
+}
+
+void App::serve_peers() {
+  restores_ = false;
+  for (net::Listener* listener : peer_listeners_) listener->resume();
+  for (Dialler& dialler : diallers_) dialler.start();
 }
 
 void App::close_inherited() {
@@ -281,6 +293,7 @@ Result<void> App::listen_for_peers() {
                             [this](net::UniqueFd peer, const net::SocketAddress& from) {
                               peers_.add(std::move(peer), from, sessions_.accept(from, loop_.now()));
                             });
+    peer_listeners_.push_back(&listeners_.back());
     log::info("peers are accepted on {} as '{}'", listeners_.back().address().to_string(),
               config_.agent.name);
   }

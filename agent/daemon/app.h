@@ -62,6 +62,8 @@ class App {
   Result<void> listen_for_events();
   Result<void> make_diallers();
   Result<void> make_redis_client();
+  /// Instances and other agents are let in, and dialled.
+  void serve_peers();
   std::vector<int> listening() const;
   /// This process is to take over, and does not serve yet.
   bool waiting() const { return takeover_ && takeover_->waiting(); }
@@ -84,6 +86,8 @@ class App {
   net::ConnectionSet peers_;
   net::ConnectionSet admins_;
   std::list<net::Listener> listeners_;
+  std::vector<net::Listener*> peer_listeners_;  ///< of these
+  bool restores_ = false;  ///< what Redis has kept is read before instances and other agents come
   std::list<Dialler> diallers_;
   std::vector<net::UniqueFd> inherited_;  ///< listeners that were not taken yet
   net::Timer work_timer_;

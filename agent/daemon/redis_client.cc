@@ -54,14 +54,39 @@ RedisClient::RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redi
       address_(address),
       flush_interval_(config.flush_interval),
       login_{config.user, std::move(password), config.db, "stickmesh-" + hub.setup().agent_name},
-      mirror_(hub, config.prefix),
+      mirror_(hub, config.prefix, config.restore),
+      prefix_(config.prefix),
       delay_(kFirstDelay),
       connector_(loop, [this](Result<net::UniqueFd> socket) { connected(std::move(socket)); }),
       dial_timer_(loop, [this] { dial(); }),
-      flush_timer_(loop, [this] { flush(); }) {}
+      flush_timer_(loop, [this] { flush(); }),
+      restore_timer_(loop, [this] {
+        end_restore("it took too long");
+        if (session_ != nullptr)
+          session_->end({Reason::kIdleTimeout, "what it has kept was not read in time"});
+      }) {}
 
 RedisClient::~RedisClient() {
   stop();
+}
+
+void RedisClient::restore_first(Duration patience, std::function<void()> done) {
+  restore_.emplace(hub_, prefix_, loop_.now());
+  restored_ = std::move(done);
+  hub_.set_restoring(true);
+  restore_timer_.set(loop_.now() + patience);
+}
+
+void RedisClient::end_restore(std::string_view why) {
+  if (!restore_) return;
+  const auto [restored, damaged] = restore_->finish();
+  log::notice("Redis: {} contributions restored; {} had expired, {} were left out, {} were damaged{}{}",
+              restored.restored, restored.expired, restored.left_out, damaged, why.empty() ? "" : "; ", why);
+  restore_.reset();
+  hub_.set_restoring(false);
+  hub_.wake();
+  restore_timer_.stop();
+  std::exchange(restored_, {})();
 }
 
 void RedisClient::start() {
@@ -75,6 +100,7 @@ void RedisClient::stop() {
   connector_.cancel();
   dial_timer_.stop();
   flush_timer_.stop();
+  restore_timer_.stop();
   if (connection_) connection_->close({Reason::kConnectionLost, "this agent stops"});
 }
 
@@ -105,6 +131,8 @@ void RedisClient::failed(const Error& why, TimePoint now) {
   count(why.reason == Reason::kRedis ? redis::kind_of(why.detail) : reason_name(why.reason));
   last_error_ = to_string(why);
   hub_.errors().record(why, fmt::format("Redis at {}", address_.to_string()), now);
+  // One that is just loading, or slow, may still be there in time.
+  if (why.reason == Reason::kConnectFailed) end_restore("it is not there");
   dial_timer_.set(now + delay_);
   delay_ = std::min(delay_ * 8 / 5, kLongestDelay);
 }
@@ -113,17 +141,33 @@ void RedisClient::ready(const redis::Server& server, TimePoint now) {
   ready_ = true;
   ready_since_ = now;
   server_ = server;
-  log::notice("Redis {} at {} ({}) has the mirror", server.version, address_.to_string(), server.role);
-  mirror_.begin(server, now);
+  log::notice("Redis {} at {} ({}) is connected", server.version, address_.to_string(), server.role);
+  if (restore_) return restore_->begin(*session_, now);
+  begin_mirror(now);
+}
+
+void RedisClient::begin_mirror(TimePoint now) {
+  mirror_.begin(server_, now);
+  mirroring_ = true;
 }
 
 void RedisClient::flush() {
   mirror_.follow(loop_.now());
-  if (ready_) mirror_.fill(*session_, loop_.now());
+  if (mirroring_) mirror_.fill(*session_, loop_.now());
   flush_timer_.set(loop_.now() + flush_interval_);
 }
 
 Result<void> RedisClient::replied(const redis::Reply& reply, TimePoint now) {
+  if (!mirroring_) {
+    // The session of a restore that was given up is over.
+    if (!restore_) return {};
+    auto restored = restore_->replied(*session_, reply, now);
+    if (restored && restore_->done()) {
+      end_restore({});
+      begin_mirror(now);
+    }
+    return restored;
+  }
   auto outcome = mirror_.replied(reply, now);
   // What ends the session is counted there.
   if (outcome && reply.error()) {
@@ -139,7 +183,15 @@ void RedisClient::settled(TimePoint now) {
 }
 
 void RedisClient::ended(const Error& /*why*/, TimePoint /*now*/) {
-  if (std::exchange(ready_, false)) mirror_.ended();
+  ready_ = false;
+  if (std::exchange(mirroring_, false)) mirror_.ended();
+}
+
+std::string_view RedisClient::state() const {
+  if (ready_) return restore_ ? "restoring" : "connected";
+  if (session_ != nullptr) return "logging in";
+  if (connector_.busy()) return "connecting";
+  return dial_timer_.active() ? "away: it is dialled again soon" : "stopped";
 }
 
 admin::RedisOverview RedisClient::overview(TimePoint now) const {
@@ -149,14 +201,11 @@ admin::RedisOverview RedisClient::overview(TimePoint now) const {
     all.lines.emplace_back(name, fmt::format("{}", value));
   };
   line("Address", address_.to_string());
-  line("State", ready_                 ? "connected"
-                : session_ != nullptr  ? "logging in"
-                : connector_.busy()    ? "connecting"
-                : dial_timer_.active() ? "away: it is dialled again soon"
-                                       : "stopped");
+  line("State", state());
   line("Server", ready_ ? fmt::format("{} {}", server_.version, server_.role) : std::string("-"));
   line("In_flight", session_ != nullptr ? session_->in_flight() : 0);
   line("Behind", standing.behind);
+  line("Contributions_behind", standing.contributions_behind);
   line("Behind_ms", standing.behind_for.count());
   line("Writes_per_second", standing.per_second);
   line("Written_total", standing.written);

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "agent/admin/redis_source.h"
@@ -12,6 +14,7 @@
 #include "agent/net/timer.h"
 #include "agent/pipeline/hub.h"
 #include "agent/redis/mirror.h"
+#include "agent/redis/restore.h"
 #include "agent/redis/session.h"
 
 namespace stickmesh::daemon {
@@ -29,6 +32,9 @@ class RedisClient final : public admin::RedisSource, private redis::SessionUser 
   ~RedisClient() override;
 
   void start();
+  /// Before `start`: what Redis has kept is read back first. |done| is called, from the loop, once that is
+  /// over or cannot be done within |patience|.
+  void restore_first(Duration patience, std::function<void()> done);
   /// Another process writes from now on, or this one ends.
   void stop();
 
@@ -40,7 +46,10 @@ class RedisClient final : public admin::RedisSource, private redis::SessionUser 
   void flush();
   void failed(const Error& why, TimePoint now);
   void count(std::string_view kind);
+  void end_restore(std::string_view why);
 
+  std::string_view state() const;
+  void begin_mirror(TimePoint now);
   void ready(const redis::Server& server, TimePoint now) override;
   Result<void> replied(const redis::Reply& reply, TimePoint now) override;
   void settled(TimePoint now) override;
@@ -52,9 +61,13 @@ class RedisClient final : public admin::RedisSource, private redis::SessionUser 
   const Duration flush_interval_;
   redis::Login login_;
   redis::Mirror mirror_;
+  const std::string prefix_;
+  std::optional<redis::Restore> restore_;  ///< while it is wanted
+  std::function<void()> restored_;
   redis::Server server_;
   bool stopped_ = false;
   bool ready_ = false;
+  bool mirroring_ = false;  ///< of the session, the replies are the mirror's
   TimePoint ready_since_{};
   std::uint64_t connections_ = 0;
   Duration delay_;
@@ -63,6 +76,7 @@ class RedisClient final : public admin::RedisSource, private redis::SessionUser 
   net::Connector connector_;
   net::Timer dial_timer_;
   net::Timer flush_timer_;
+  net::Timer restore_timer_;
   redis::RedisSession* session_ = nullptr;       ///< of |connection_|
   std::unique_ptr<net::Connection> connection_;  ///< last: it ends within the others
 };

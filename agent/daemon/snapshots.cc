@@ -31,10 +31,11 @@ Snapshots::~Snapshots() {
   if (disk_.joinable()) disk_.join();
 }
 
-void Snapshots::load() {
-  if (auto loaded = snapshot::load(path_, hub_, loop_.now()); !loaded)
-    errors_.record(loaded.error(), "snapshot", loop_.now());
+bool Snapshots::load() {
+  const auto loaded = snapshot::load(path_, hub_, loop_.now());
+  if (!loaded) errors_.record(loaded.error(), "snapshot", loop_.now());
   loop_.refresh();
+  return loaded.value_or(false);
 }
 
 void Snapshots::begin() {

@@ -24,8 +24,8 @@ class Snapshots {
   Snapshots& operator=(const Snapshots&) = delete;
   ~Snapshots();
 
-  /// Before any session. A snapshot that is refused is an error of the log.
-  void load();
+  /// Before any session. A snapshot that is refused is an error of the log. False without one.
+  bool load();
   /// From now on one is written every interval.
   void start() { timer_.set(loop_.now() + interval_); }
   /// Writes the last one, however long it takes.

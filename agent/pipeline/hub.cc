@@ -225,7 +225,17 @@ bool Hub::publish(TimePoint now) {
 
 void Hub::keep_changes(bool on) {
   on ? ++keepers_ : --keepers_;
-  const store::Tracking others = agents() != 0 ? store::Tracking::kHeard : store::Tracking::kNothing;
+  track();
+}
+
+void Hub::keep_heard() {
+  keeps_heard_ = true;
+  track();
+}
+
+void Hub::track() {
+  const bool heard = agents() != 0 || keeps_heard_;
+  const store::Tracking others = heard ? store::Tracking::kHeard : store::Tracking::kNothing;
   registry_.track(keepers_ != 0 ? store::Tracking::kAll : others);
 }
 

@@ -110,6 +110,10 @@ class Hub {
   /// Whether all changes are kept for the next process of this agent, besides those for other agents.
   /// Counted: for as many as have said so.
   void keep_changes(bool on);
+  /// While something is read back from elsewhere, nothing is learned yet.
+  void set_restoring(bool restoring) { restoring_ = restoring; }
+  /// From now on what is heard of origins is kept in each table's relay, though there may be no other agent.
+  void keep_heard();
   /// Puts totals up to date that are sent to nobody yet; otherwise a part of `run`. True when some have to
   /// wait.
   bool publish(TimePoint now);
@@ -234,6 +238,7 @@ class Hub {
   /// A name for a process whose pid we are not told.
   std::uint64_t unnamed_process();
   void update_learned(TimePoint now);
+  void track();
   bool isolated(TimePoint now) const;
   void forget(std::list<Peer>::iterator peer, TimePoint now);
   /// Takes the time of the next barrier, and puts it behind all that had arrived by then.
@@ -258,6 +263,8 @@ class Hub {
   std::uint32_t start_ = 0;   ///< as `AgentRow` has it
   std::uint32_t losses_ = 0;  ///< of sessions with other agents
   unsigned keepers_ = 0;      ///< of all changes
+  bool keeps_heard_ = false;
+  bool restoring_ = false;
   TimePoint last_publish_{};
   std::optional<Mark> barrier_;  ///< waits until all that had arrived at its time is published
   TimePoint next_barrier_{};

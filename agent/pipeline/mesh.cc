@@ -226,7 +226,7 @@ void Hub::watch_for_namesake(Peer& peer, TimePoint now) {
 }
 
 void Hub::update_learned(TimePoint now) {
-  if (learned_) return;
+  if (learned_ || restoring_) return;
   if (!started_) started_ = now;
   const auto taught = static_cast<std::size_t>(std::count_if(
       fellows_.begin(), fellows_.end(), [](const MeshLink* link) { return link->taught_us(); }));

@@ -26,10 +26,22 @@ std::string key_part(std::string_view table) {
 }
 
 EntryKeys::EntryKeys(std::string_view prefix, const store::Table& table)
-    : table_(&table), key_(fmt::format("{}:{}:", prefix, key_part(table.name()))), head_(key_.size()) {}
+    : table_(&table), key_(fmt::format("{}:{}", prefix, key_part(table.name()))), head_(key_.size()) {}
 
 std::string_view EntryKeys::of(store::EntryId entry) {
   key_.resize(head_);
+  return with_key(entry);
+}
+
+std::string_view EntryKeys::of(store::EntryId entry, std::string_view origin) {
+  key_.resize(head_);
+  key_ += '@';
+  key_ += key_part(origin);
+  return with_key(entry);
+}
+
+std::string_view EntryKeys::with_key(store::EntryId entry) {
+  key_ += ':';
   const Bytes key = table_->key(entry);
   const KeyType type = table_->definition().key_type;
   type == KeyType::kString ? key_.append(as_text(key)) : key_.append(admin::key_to_text(type, key));

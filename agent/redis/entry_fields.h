@@ -18,8 +18,12 @@ class EntryKeys {
   EntryKeys(std::string_view prefix, const store::Table& table);
   /// Valid until the next call.
   std::string_view of(store::EntryId entry);
+  /// PREFIX:TABLE@ORIGIN:KEY, of what one origin has said of it. ORIGIN is written like TABLE.
+  std::string_view of(store::EntryId entry, std::string_view origin);
 
  private:
+  std::string_view with_key(store::EntryId entry);
+
   const store::Table* table_;
   std::string key_;
   std::size_t head_;  ///< of |key_|: what all have in common

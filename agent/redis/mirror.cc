@@ -20,6 +20,14 @@ constexpr Duration kCheckEvery{2000};
 
 }  // namespace
 
+Mirror::Mirror(pipeline::Hub& hub, std::string prefix, bool restorable)
+    : hub_(hub),
+      prefix_(std::move(prefix)),
+      restorable_(restorable),
+      encoder_(hub, snapshot::Encoder::Scope::kOne) {
+  if (restorable_) hub_.keep_heard();
+}
+
 void Mirror::begin(const Server& server, TimePoint now) {
   checked_ = now;
   checking_ = false;
@@ -32,6 +40,7 @@ void Mirror::begin(const Server& server, TimePoint now) {
 void Mirror::start_over() {
   for (Table& table : tables_) {
     table.sent = table.confirmed = 0;
+    table.contributions_sent = table.contributions_confirmed = 0;
     table.definition.clear();
   }
   for (Sent& sent : in_flight_) sent.sequence = 0;
@@ -81,8 +90,9 @@ void Mirror::fill(RedisSession& session, TimePoint now) {
     write(session, *retry.table, retry.entry, 0, now);
   }
   for (Table& table : tables_) define(session, table, now);
-  more_ =
-      !std::all_of(tables_.begin(), tables_.end(), [&](Table& table) { return fill(session, table, now); });
+  more_ = !std::all_of(tables_.begin(), tables_.end(), [&](Table& table) {
+    return fill(session, table, now) && fill_contributions(session, table, now);
+  });
   // Another one is the first next time.
   tables_.splice(tables_.end(), tables_, tables_.begin());
 }
@@ -101,7 +111,7 @@ bool Mirror::fill(RedisSession& session, Table& table, TimePoint now) {
   pipeline::Output& output = *table.record->output;
   const store::ChangeFeed& feed = output.feed();
   for (std::size_t at = feed.after(table.sent); at < feed.size(); ++at) {
-    if (in_flight_.size() >= kMaxInFlight || session.pending().size() >= kMaxPending) return false;
+    if (full(session)) return false;
     table.record->table->prefetch_ahead(at, feed.size(),
                                         [&](std::size_t position) { return feed.at(position).entry; });
     const store::ChangeFeed::Place place = feed.at(at);
@@ -110,6 +120,36 @@ bool Mirror::fill(RedisSession& session, Table& table, TimePoint now) {
   }
   table.sent = feed.last();
   return true;
+}
+
+bool Mirror::fill_contributions(RedisSession& session, Table& table, TimePoint now) {
+  if (!restorable_ || !table.record->relay) return true;
+  const pipeline::Relay& relay = *table.record->relay;
+  const store::ChangeFeed& feed = relay.feed();
+  const store::Table& from = *table.record->table;
+  for (std::size_t at = feed.after(table.contributions_sent); at < feed.size(); ++at) {
+    if (full(session)) return false;
+    const store::ChangeFeed::Place place = feed.at(at);
+    table.contributions_sent = place.sequence;
+    const store::ContributionId id = place.entry;
+    if (!relay.newest(place) || !from.live(id, now)) continue;
+    const std::string_view key =
+        table.keys.of(from.entry(id), hub_.registry().origins()[from.origin(id)].name);
+    const std::string_view value = as_text(encoder_.one(*table.record, id, now));
+    const Sent sent{&table, What::kContribution, 0, place.sequence};
+    if (from.definition().expire.count() == 0) {
+      send(session, {"SET", key, value}, sent, now);
+    } else {
+      send(session, {"SET", key, value, "PX", fmt::format("{}", (from.expires(id) - now).count())}, sent,
+           now);
+    }
+  }
+  table.contributions_sent = feed.last();
+  return true;
+}
+
+bool Mirror::full(const RedisSession& session) const {
+  return in_flight_.size() >= kMaxInFlight || session.pending().size() >= kMaxPending;
 }
 
 void Mirror::write(RedisSession& session, Table& table, EntryId entry, std::uint64_t sequence,
@@ -163,6 +203,9 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
         start_over();
       }
       break;
+    case What::kContribution:
+      sent.table->contributions_confirmed = std::max(sent.table->contributions_confirmed, sent.sequence);
+      return {};
     case What::kLife:
     case What::kRoom:
     case What::kDefinition:
@@ -177,7 +220,10 @@ void Mirror::ended() {
     if (sent.what == What::kDefinition) sent.table->definition.clear();
   }
   in_flight_.clear();
-  for (Table& table : tables_) table.sent = table.confirmed;
+  for (Table& table : tables_) {
+    table.sent = table.confirmed;
+    table.contributions_sent = table.contributions_confirmed;
+  }
   more_ = false;
 }
 
@@ -191,6 +237,10 @@ Mirror::Standing Mirror::standing(TimePoint now) const {
   standing.per_second = writes_.summary(now).per_second;
   for (const Table& table : tables_) {
     standing.behind += behind(table);
+    if (restorable_ && table.record->relay) {
+      const store::ChangeFeed& feed = table.record->relay->feed();
+      standing.contributions_behind += feed.size() - feed.after(table.contributions_confirmed);
+    }
     if (table.mark > table.confirmed) standing.behind_for = std::max(standing.behind_for, now - table.marked);
   }
   return standing;

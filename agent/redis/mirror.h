@@ -10,6 +10,7 @@
 #include "agent/pipeline/hub.h"
 #include "agent/redis/entry_fields.h"
 #include "agent/redis/session.h"
+#include "agent/snapshot/encoder.h"
 
 namespace stickmesh::redis {
 
@@ -18,19 +19,22 @@ namespace stickmesh::redis {
 /// its turn is written once, in its newest state, and while Redis is away nothing is kept for it but a place
 /// in the feed.
 ///
+/// What this agent has heard of origins goes there as well, to be restored from, if that is wanted: each
+/// contribution as a snapshot of its own (`Restore`). What other agents have heard is theirs to write.
+///
 /// Each entry is one hash, written by HSET and PEXPIRE, or removed by DEL once it was cleared. The hash
 /// PREFIX:tables has the definition of each table, in haproxy.cfg's words; that it is gone is how a server
 /// that was flushed is known. A server that is not the one from before, or is it after a restart, is written
 /// anew.
 class Mirror {
  public:
-  /// |hub| must outlive it. What it mirrors is what the hub's rules say.
-  Mirror(pipeline::Hub& hub, std::string prefix) : hub_(hub), prefix_(std::move(prefix)) {}
+  /// |hub| must outlive it. What it mirrors is what the hub's rules say. |restorable|: contributions, too.
+  Mirror(pipeline::Hub& hub, std::string prefix, bool restorable);
+  /// Follows the tables that there are. To be called each flush interval, whether Redis is there or not.
+  void follow(TimePoint now);
 
   /// A session with |server| begins.
   void begin(const Server& server, TimePoint now);
-  /// Follows the tables that there are. To be called each flush interval, whether Redis is there or not.
-  void follow(TimePoint now);
   /// Sends what has changed, as far as a bounded number of commands in flight permits. To be called each
   /// flush interval, and when replies have come while `more`.
   void fill(RedisSession& session, TimePoint now);
@@ -43,8 +47,9 @@ class Mirror {
   bool more() const { return more_; }
 
   struct Standing {
-    std::uint64_t behind = 0;  ///< changes that Redis has not confirmed, at most
-    Duration behind_for{0};    ///< how long the oldest of them waits
+    std::uint64_t behind = 0;  ///< changes of entries that Redis has not confirmed, at most
+    std::uint64_t contributions_behind = 0;
+    Duration behind_for{0};  ///< how long the oldest of them waits
     std::uint64_t written = 0;
     std::uint64_t removed = 0;
     std::uint64_t refused = 0;    ///< entries that Redis did not take
@@ -64,17 +69,19 @@ class Mirror {
     std::string definition;  ///< as Redis has it; empty: not at all
     std::uint64_t sent = 0;  ///< sequence numbers of the feed
     std::uint64_t confirmed = 0;
+    std::uint64_t contributions_sent = 0;  ///< of the relay's feed
+    std::uint64_t contributions_confirmed = 0;
     /// The feed's end at some time, until it is confirmed.
     std::uint64_t mark = 0;
     TimePoint marked{};
   };
-  enum class What : std::uint8_t { kFields, kLife, kRemoval, kRoom, kDefinition, kCheck };
+  enum class What : std::uint8_t { kFields, kLife, kRemoval, kRoom, kContribution, kDefinition, kCheck };
   /// A command without a reply.
   struct Sent {
     Table* table;
     What what;
     store::EntryId entry;
-    std::uint64_t sequence;  ///< confirmed by its reply; 0: nothing is
+    std::uint64_t sequence;  ///< of one of the feeds, confirmed by its reply; 0: nothing is
   };
   struct Retry {
     Table* table;
@@ -85,6 +92,8 @@ class Mirror {
   void define(RedisSession& session, Table& table, TimePoint now);
   /// False once enough is in flight.
   bool fill(RedisSession& session, Table& table, TimePoint now);
+  bool fill_contributions(RedisSession& session, Table& table, TimePoint now);
+  bool full(const RedisSession& session) const;
   void write(RedisSession& session, Table& table, store::EntryId entry, std::uint64_t sequence,
              TimePoint now);
   void send(RedisSession& session, std::initializer_list<std::string_view> words, const Sent& sent,
@@ -94,6 +103,8 @@ class Mirror {
 
   pipeline::Hub& hub_;
   const std::string prefix_;
+  const bool restorable_;
+  snapshot::Encoder encoder_;
   std::string run_;  ///< of the server that has what was confirmed
   std::list<Table> tables_;
   std::uint64_t outputs_number_ = ~std::uint64_t{0};

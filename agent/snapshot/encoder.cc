@@ -120,6 +120,20 @@ Bytes Encoder::next(std::size_t contributions, TimePoint now) {
   return as_bytes({out_.data(), out_.size()});
 }
 
+Bytes Encoder::one(const pipeline::TableRecord& record, store::ContributionId id, TimePoint now) {
+  out_.clear();
+  numbers_.clear();
+  next_number_ = 0;
+  clock_ = now;
+  write_header();
+  write_section(record);
+  write_contribution(record, id, now);
+  Framer framer;
+  framer.add(as_bytes({out_.data(), out_.size()}));
+  framer.end(out_);
+  return as_bytes({out_.data(), out_.size()});
+}
+
 void Encoder::write_header() {
   Framer::begin(out_);
   const auto written =
@@ -135,6 +149,7 @@ void Encoder::write_header() {
     pack.text("learned").flag(continuity.learned);
     pack.text("start").number(continuity.start).text("losses").number(continuity.losses);
   }
+  if (scope_ == Scope::kOne) return;
   // Also those without contributions: their generations go on.
   for (const pipeline::Peer& peer : hub_.peers()) {
     if (peer.setup.kind == pipeline::PeerKind::kHaproxy) number_of(peer.origin);
@@ -199,6 +214,7 @@ void Encoder::write_section(const pipeline::TableRecord& record) {
       .definition(record.table->definition())
       .text("replicated")
       .flag(record.replicated);
+  if (scope_ == Scope::kOne) return;
   for (const auto& [origin, definition] : record.definitions) write_stored(record, origin);
   write_feed(record);
 }
@@ -222,7 +238,7 @@ void Encoder::write_stored(const pipeline::TableRecord& record, store::OriginId 
     const auto known = peer->live_ids.find(record.table->name());
     if (known != peer->live_ids.end()) live_id = known->second;
   }
-  const bool has_said = said != record.definitions.end();
+  const bool has_said = scope_ != Scope::kOne && said != record.definitions.end();
   Pack pack(out_);
   pack.object(Kind::kStored, 1).map(has_said ? 4 : 3);
   pack.text("origin").number(number).text("types").number(types).text("live").number(live_id);
@@ -271,7 +287,8 @@ store::OriginId Encoder::number_of(store::OriginId origin) {
   if (next_number_ == kMaxOrigins) return store::kNobody;
   numbered = {known.name, next_number_};
   const pipeline::Peer* peer = peer_of(origin);
-  const bool heard = peer != nullptr && (peer->link != nullptr || peer->last_seen != TimePoint{});
+  const bool heard =
+      scope_ != Scope::kOne && peer != nullptr && (peer->link != nullptr || peer->last_seen != TimePoint{});
   Pack pack(out_);
   pack.object(Kind::kOrigin, 1).map(heard ? 7 : 3);
   pack.text("name").text(known.name).text("generation").number(known.generation);

@@ -21,6 +21,8 @@ class Encoder {
     kAll,
     /// What the next process of a soft restart is not told by `pipeline::TeachingLink`.
     kWithoutContributions,
+    /// `one` alone, for Redis.
+    kOne,
   };
   explicit Encoder(pipeline::Hub& hub, Scope scope = Scope::kAll);
 
@@ -28,6 +30,9 @@ class Encoder {
   /// last.
   Bytes next(std::size_t contributions, TimePoint now);
   bool done() const { return done_; }
+  /// A snapshot that has one contribution, and of its origin and table what belongs to it. Valid until the
+  /// next call.
+  Bytes one(const pipeline::TableRecord& record, store::ContributionId id, TimePoint now);
   /// How many are in the bytes until now.
   std::size_t contributions() const { return contributions_; }
 

@@ -90,15 +90,15 @@ std::string snapshot_path(const std::string& state_dir) {
   return state_dir + "/snapshot.msgpack";
 }
 
-Result<void> load(const std::string& path, pipeline::Hub& hub, TimePoint now) {
+Result<bool> load(const std::string& path, pipeline::Hub& hub, TimePoint now) {
   const auto file = map(path);
-  if (file && !*file) return {};
+  if (file && !*file) return false;
   const Result<Restoration::Counts> restored =
       file ? restore((*file)->bytes(), hub, now) : tl::unexpected(file.error());
   if (restored) {
     log::notice("snapshot: {} contributions restored; {} had expired, {} were left out", restored->restored,
                 restored->expired, restored->left_out);
-    return {};
+    return true;
   }
   const std::string aside = path + ".refused";
   Error error = restored.error();

@@ -17,9 +17,9 @@ std::string snapshot_path(const std::string& state_dir);
 Result<Restoration::Counts> restore(Bytes file, pipeline::Hub& hub, TimePoint now);
 
 /// Gives |hub| what the snapshot at |path| holds, if there is one. One that is damaged, of a later version or
-/// of another agent changes nothing: it is set aside as PATH.refused, and the error says so. Blocks for as
-/// long as it takes.
-Result<void> load(const std::string& path, pipeline::Hub& hub, TimePoint now);
+/// of another agent changes nothing: it is set aside as PATH.refused, and the error says so. False: there is
+/// none. Blocks for as long as it takes.
+Result<bool> load(const std::string& path, pipeline::Hub& hub, TimePoint now);
 
 /// A snapshot that is being written. The one before stays in its place until `commit`.
 class Saving {

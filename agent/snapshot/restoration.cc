@@ -9,6 +9,8 @@
 namespace stickmesh::snapshot {
 
 void Restoration::header(const Header& header) {
+  origins_.clear();
+  since_written_ = Duration(0);
   goes_on_ = header.continuity && hub_.go_on(*header.continuity);
   if (goes_on_) return;
   const auto wall =

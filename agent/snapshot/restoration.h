@@ -14,10 +14,13 @@ namespace stickmesh::snapshot {
 /// Lays a snapshot over what an agent holds, which is best nothing yet: the newer version of a contribution
 /// wins. Lives and ages go on by the time since it was written, as the wall clock says; a clock that went
 /// back says that it was none. One with a `Continuity` makes this the same agent as before, without any time
-/// between. To be given to `decode` once, then asked for `finish`.
+/// between. To be given to `decode` with one snapshot or several, then asked for `finish`.
 class Restoration final : public Receiver {
  public:
   Restoration(pipeline::Hub& hub, TimePoint now) : hub_(hub), registry_(hub.registry()), now_(now) {}
+
+  /// Time has passed since it was made.
+  void set_now(TimePoint now) { now_ = now; }
 
   void header(const Header& header) override;
   void clock(Duration since_written) override;

@@ -2,6 +2,7 @@
 mirror comes to say the same again."""
 from __future__ import annotations
 
+import shutil
 import time
 
 from support import http_client, redis, wait
@@ -104,7 +105,7 @@ class MirrorTest(RedisTest):
 
     def test_only_tables_that_match(self) -> None:
         self.server()
-        self.agent('tables = "o*"\nprefix = "site"')
+        self.agent('tables = "o*"\nprefix = "site"\nrestore = false')
         self.set("clients", "joe", gpc0=1)
         self.set("other", 5, gpc0=1)
         self.wait_field("site:other:5", "gpc0", 1)
@@ -124,7 +125,107 @@ class MirrorTest(RedisTest):
         self.assertEqual(self.daemon.value("other", "5", "gpc0"), 200)
         # What was in flight, and once for each time that all before it was confirmed.
         self.assertLess(int(self.show()["Written_total"]), 100)
-        self.assertEqual(self.redis.info("db3").split(",")[0], "keys=2")
+        self.assertEqual(self.redis.info("db3").split(",")[0], "keys=3", "the list, the total, and what the agent itself has counted")
+
+
+class RestoreTest(RedisTest):
+    """All agents are lost at once, with their snapshots: what Redis has is where they go on from."""
+
+    def lose(self, daemon: Agent) -> None:
+        """kill -9, and nothing is left of its state."""
+        daemon.kill()
+        shutil.rmtree(daemon.directory / "state")
+        (daemon.directory / "state").mkdir()
+
+    def contributions(self, table: str) -> set[str]:
+        return self.redis.keys(f"stickmesh:{table}@*")
+
+    def test_what_instances_and_the_agent_have_counted(self) -> None:
+        """The instance is away meanwhile, and teaches nothing; what the agent itself has counted nobody else has."""
+        self.server()
+        section = f'\n[redis]\naddress = "127.0.0.1:{self.redis.port}"\nflush-interval = "20ms"\n'
+        self.daemon = self.mesh(["lb1", "lb2"], agent={"extra": TABLES + section})
+        http_client.send(self.layouts["lb1"].http_port, "joe", 5)
+        self.set("clients", "a:b%c", gpc0=7, server_key="web1", http_req_rate=100)
+        wait.until(lambda: len(self.contributions("http")) + len(self.contributions("clients")), lambda count: count == 2,
+                   what="both are in Redis")
+        self.instances["lb1"].stop()
+        self.set("clients", "a:b%c", gpc0=8)
+        wait.until(self.show, lambda now: now["Contributions_behind"] == now["Behind"] == "0", what="Redis has all of it")
+        self.lose(self.daemon)
+        self.daemon.start()
+        self.assertIn("2 contributions restored", self.daemon.log())
+        entry = self.daemon.table("clients")["a:b%c"]
+        self.assertEqual((entry["gpc0"], entry["server_key"]), (8, "web1"))
+        self.assertEqual(self.daemon.value("http", "joe", "http_req_cnt"), 5)
+        # The other instance is there again, and counts on.
+        http_client.send(self.layouts["lb2"].http_port, "joe", 2)
+        self.wait_total("joe", "http_req_cnt", 7, "lb2", timeout=30)
+        self.wait_field("stickmesh:http:joe", "http_req_cnt", 7)
+
+    def test_a_snapshot_comes_first(self) -> None:
+        self.server()
+        self.agent()
+        self.set("other", 5, gpc0=1)
+        self.wait_same()
+        self.daemon.stop()
+        self.daemon.start()
+        self.assertEqual(self.daemon.value("other", "5", "gpc0"), 1)
+        self.assertEqual(self.daemon.log().count("were damaged"), 1, "Redis was asked at the first start alone")
+
+    def test_what_is_damaged_or_foreign_is_left_out(self) -> None:
+        self.server()
+        self.agent()
+        self.fill(5, 1)
+        self.wait_same()
+        wait.until(lambda: len(self.contributions("other")), lambda count: count == 5, what="all are in Redis")
+        damaged, cut, other, *rest = sorted(self.contributions("other"))
+        value = self.redis.ask("GET", damaged)
+        self.redis.ask("SETRANGE", damaged, len(value) // 3, "\0\0\0\0")
+        self.redis.ask("SET", cut, "stickmesh")
+        self.redis.ask("DEL", other)
+        self.redis.ask("LPUSH", other, "mine")
+        self.redis.ask("SET", "stickmesh:none@a:b", "")
+        self.lose(self.daemon)
+        self.daemon.start()
+        wait.until(self.daemon.log, lambda log: "contributions restored" in log, what="it is over")
+        self.assertIn("2 contributions restored; 0 had expired, 0 were left out, 4 were damaged", self.daemon.log())
+        self.assertEqual(set(self.daemon.table("other")), {key.rsplit(":", 1)[1] for key in rest})
+        self.assertEqual({reason: count for reason, count in self.daemon.errors().items()},
+                         {"bad-snapshot": 3, "redis": 1})
+
+    def test_ages_go_on(self) -> None:
+        """Of lives and of rates, by the time that the agent was away."""
+        self.server()
+        self.agent(extra='\n[[table]]\nname = "quick"\n'
+                         'define = "type integer size 1k expire 20s store gpc0_rate(3s)"\n')
+        self.set("quick", 1, gpc0_rate=1000)
+        wait.until(lambda: len(self.contributions("quick")), lambda count: count == 1, what="it is in Redis")
+        self.daemon.kill()
+        shutil.rmtree(self.directory / "state")
+        (self.directory / "state").mkdir()
+        wait.until(lambda: self.redis.ask("PTTL", next(iter(self.contributions("quick")))), lambda left: left < 16_500)
+        self.daemon.start()
+        entry = wait.until(lambda: self.daemon.table("quick").get("1"), what="it is back")
+        self.assertLess(entry["gpc0_rate"], 900)
+
+    def test_it_is_not_there_and_not_waited_for(self) -> None:
+        self.server(start=False)
+        self.agent()
+        wait.until(self.daemon.log, lambda log: "0 contributions restored" in log and "it is not there" in log)
+
+    def test_frozen_it_is_not_waited_for_long(self) -> None:
+        """Instances are let in after `learn-timeout`, and what Redis had is not read later."""
+        self.server()
+        assert self.redis.process is not None
+        self.redis.process.freeze()
+        section = f'\n[redis]\naddress = "127.0.0.1:{self.redis.port}"\nflush-interval = "20ms"\n'
+        self.daemon = self.mesh(["lb1"], agent={"extra": TABLES + section, "peers_section": 'learn-timeout = "2s"'})
+        self.assertIn("it took too long", self.daemon.log())
+        http_client.send(self.layouts["lb1"].http_port, "joe", 5)
+        self.wait_total("joe", "http_req_cnt", 5)
+        self.redis.process.thaw()
+        self.wait_field("stickmesh:http:joe", "http_req_cnt", 5)
 
 
 class AccessTest(RedisTest):

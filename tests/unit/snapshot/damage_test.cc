@@ -32,7 +32,7 @@ class DamageTest : public testing::Test {
   bool exists(const char* end) const { return ::access((path_ + end).c_str(), F_OK) == 0; }
   /// Why the file is refused; it must have changed nothing, and lie aside.
   std::string refusal() {
-    const Result<void> loaded = load(path_, after_.hub, kStart);
+    const Result<bool> loaded = load(path_, after_.hub, kStart);
     EXPECT_FALSE(loaded.has_value());
     EXPECT_TRUE(after_.registry.tables().empty());
     EXPECT_EQ(after_.peer("lb1").last_seen, TimePoint{});
