@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Two HAProxy, two agents, a few clients: what each instance counted itself beside the totals that it now has."""
+"""Two HAProxy, two agents, Redis, a few clients: what each instance counted itself beside the totals that it now has."""
 from __future__ import annotations
 
 import dataclasses
@@ -20,7 +20,7 @@ ROOT = HERE.parents[1]
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support import agent, haproxy, http_client  # noqa: E402
+from support import agent, haproxy, http_client, redis  # noqa: E402
 from support.ports import free_port  # noqa: E402
 from support.process import Process  # noqa: E402
 from support.wait import NotReached, until  # noqa: E402
@@ -145,6 +145,7 @@ class Demo:
         self.agent_events_ports = {name: free_port() for name in AGENTS}
         self.instances = {name: Instance(name, self.directory, self.agent_ports, self.agent_events_ports)
                           for name in NAMES}
+        self.redis = redis.Redis(self.directory, own_session=True)
         self.answers = Answers()
         self.events = Answers()  # at the frontend that asks the agent
         self.highest_rate = {name: 0 for name in NAMES}  # of the fast client, by the instance's own count
@@ -159,6 +160,9 @@ class Demo:
         # A busy machine may need longer than 50 ms, and what is served without an answer is not what is shown.
         engine = ENGINE.read_text().replace("timeout processing 50ms", "timeout processing 1s")
         config.with_name(ENGINE.name).write_text(engine)
+        if reason := redis.missing():
+            raise Failed(reason)
+        self.redis.start()
         for instance in self.instances.values():
             instance.start(config)
         for name in AGENTS:
@@ -176,6 +180,7 @@ class Demo:
         text = (HERE / "stickmesh.toml").read_text()
         for word, value in (("DEMO_DIR", directory), ("DEMO_NAME", name), ("DEMO_OWN_PORT", self.agent_ports[name]),
                             ("DEMO_EVENTS_PORT", self.agent_events_ports[name]),
+                            ("DEMO_REDIS_PORT", self.redis.port),
                             ("DEMO_OTHER_NAME", other), ("DEMO_OTHER_PORT", self.agent_ports[other]),
                             ("DEMO_LB1_PORT", self.instances["lb1"].peers_port),
                             ("DEMO_LB2_PORT", self.instances["lb2"].peers_port)):
@@ -231,7 +236,8 @@ class Demo:
 
     def check_alive(self) -> None:
         """A program that died would otherwise only show as numbers that stand still."""
-        for process in [*(instance.process for instance in self.instances.values()), *self._agents.values()]:
+        for process in [*(instance.process for instance in self.instances.values()), *self._agents.values(),
+                        self.redis.process]:
             if process is not None and not process.running():
                 raise Failed(f"{process.name} ended with {process.exit_code}")
 
@@ -250,6 +256,7 @@ class Demo:
         for thread in self._clients:
             thread.join(2.0)
         processes = [instance.process for instance in self.instances.values()] + list(self._agents.values())
+        processes.append(self.redis.process)
         for process in processes:
             if process is not None:
                 process.stop()
@@ -301,6 +308,7 @@ def where_to_look(demo: Demo) -> str:
         "try       " + f"curl -i -H 'x-client: me' http://127.0.0.1:{lb1.http_port}/",
         f"          {control} show peers",
         f"          {control} show table http.total origins",
+        f"          redis-cli -p {demo.redis.port} hgetall stickmesh:http:{FAST}    # its totals, for others to read",
         f"          {first} show spoe    # what it was asked; {AGENTS[1]} is, once it was killed",
         f"          echo 'show table mesh/http.total' | socat - {lb1.socket}"])
 
@@ -391,6 +399,7 @@ def check_once(demo: Demo) -> int:
                 rates.get(FAST) or describe(demo.look(), FAST, "http_req_rate"))
     check_events(demo, checks)
     check_counts(demo, checks)
+    check_redis(demo, checks)
     check_marks(demo, checks)
     print(f"{checks.failed} of the claims FAILED" if checks.failed else "all of it was seen")
     return 1 if checks.failed else 0
@@ -448,6 +457,18 @@ def check_counts(demo: Demo, checks: Checks, after: str = "") -> None:
             view = demo.look()
         checks.that(f"{after}both have the sum of what both counted of {client}", right(view),
                     describe(view, client, "http_req_cnt"))
+
+
+def check_redis(demo: Demo, checks: Checks) -> None:
+    def read() -> dict[str, str]:
+        return {client: demo.redis.hash(f"stickmesh:http:{client}").get("http_req_cnt", "none") for client in CLIENTS}
+    expected = {client: str(demo.look().sum(client, "http_req_cnt")) for client in CLIENTS}
+    try:
+        found = until(read, lambda totals: totals == expected, timeout=5, what="equal")
+    except NotReached:
+        found = read()
+    checks.that("Redis has the total of each client", found == expected,
+                ", ".join(f"{client} {count}" for client, count in found.items()))
 
 
 def check_marks(demo: Demo, checks: Checks) -> None:

@@ -26,18 +26,21 @@ def missing() -> str | None:
 class Redis:
     """Without persistence. Its port, and so what the agent dials, stays the same over restarts."""
 
-    def __init__(self, directory: Path, name: str = "redis", options: list[str] | None = None) -> None:
+    def __init__(self, directory: Path, name: str = "redis", options: list[str] | None = None,
+                 own_session: bool = False) -> None:
         self.directory = directory / name
         self.directory.mkdir()
         self.name = name
         self.port = free_port()
         self.options = options or []
+        self.own_session = own_session
         self.password = ""
         self.process: Process | None = None
 
     def start(self) -> "Redis":
         argv = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.directory)]
-        self.process = Process(self.name, argv + self.options, self.directory / "log")
+        self.process = Process(self.name, argv + self.options, self.directory / "log",
+                               own_session=self.own_session)
         wait.until(self._answers, what=f"{self.name} answers")
         return self
 
