@@ -243,7 +243,7 @@ Result<void> App::restore_runtime() {
 }
 
 Result<void> App::protect_peers() {
-  auto context = load_peers_tls(config_, hub_.setup().config_file);
+  auto context = load_tls(config_.peers.tls, "peers.tls", hub_.setup().config_file);
   if (!context) return tl::unexpected(context.error());
   for (const std::string& doubt : peers_tls_doubts(context->get(), config_, hub_.setup().config_file))
     log::warning("{}", doubt);
@@ -325,11 +325,17 @@ Result<void> App::make_diallers() {
 
 Result<void> App::make_redis_client() {
   if (config_.redis.address.empty()) return {};
-  const auto address = net::SocketAddress::resolve(config::to_string(config_.redis.address.front()));
-  if (!address) return tl::unexpected(address.error());
+  std::vector<net::SocketAddress> addresses;
+  for (const config::Address& written : config_.redis.address) {
+    const auto address = net::SocketAddress::resolve(config::to_string(written));
+    if (!address) return tl::unexpected(address.error());
+    addresses.push_back(*address);
+  }
   auto password = redis_password(config_.redis);
   if (!password) return tl::unexpected(password.error());
-  redis_.emplace(loop_, hub_, config_.redis, *address, std::move(*password));
+  auto tls = load_tls(config_.redis.tls, "redis.tls", hub_.setup().config_file);
+  if (!tls) return tl::unexpected(tls.error());
+  redis_.emplace(loop_, hub_, config_.redis, std::move(addresses), std::move(*password), std::move(*tls));
   commands_.set_redis(*redis_);
   return {};
 }

@@ -17,9 +17,11 @@ using namespace stickmesh;
 
 int check(const std::string& file, const config::Loaded& loaded) {
   for (const config::Finding& note : loaded.notes) fmt::print(stderr, "{}\n", config::to_string(note));
-  const auto tls = daemon::load_peers_tls(loaded.config, file);
-  if (!tls) {
-    fmt::print(stderr, "{}\n", tls.error().detail);
+  const auto tls = daemon::load_tls(loaded.config.peers.tls, "peers.tls", file);
+  const auto redis_tls = daemon::load_tls(loaded.config.redis.tls, "redis.tls", file);
+  for (const auto* context : {&tls, &redis_tls}) {
+    if (*context) continue;
+    fmt::print(stderr, "{}\n", context->error().detail);
     return 1;
   }
   for (const std::string& doubt : daemon::peers_tls_doubts(tls->get(), loaded.config, file))

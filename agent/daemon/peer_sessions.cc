@@ -8,14 +8,13 @@
 
 namespace stickmesh::daemon {
 
-Result<std::unique_ptr<tls::Context>> load_peers_tls(const config::Config& config,
-                                                     const std::string& config_file) {
-  const config::Tls& tls = config.peers.tls;
+Result<std::unique_ptr<tls::Context>> load_tls(const config::Tls& tls, std::string_view section,
+                                               const std::string& config_file) {
   if (!tls.enabled()) return nullptr;
   auto context = tls::Context::load({tls.cert, tls.key, tls.ca, tls.verify == config::Verify::kRequired});
   if (!context) {
     return refuse(context.error().reason,
-                  fmt::format("{}:{}: peers.tls.{}", config_file, tls.line.number, context.error().detail));
+                  fmt::format("{}:{}: {}.{}", config_file, tls.line.number, section, context.error().detail));
   }
   return context;
 }

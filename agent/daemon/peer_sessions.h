@@ -12,9 +12,10 @@
 
 namespace stickmesh::daemon {
 
-/// The certificates of [peers.tls]; null without it. An error reads `FILE:LINE: peers.tls.KEY: ...`.
-Result<std::unique_ptr<tls::Context>> load_peers_tls(const config::Config& config,
-                                                     const std::string& config_file);
+/// The certificates of |tls|, which the config calls |section|; null without any. An error reads
+/// `FILE:LINE: SECTION.KEY: ...`.
+Result<std::unique_ptr<tls::Context>> load_tls(const config::Tls& tls, std::string_view section,
+                                               const std::string& config_file);
 /// What is strange about them, in the same form.
 std::vector<std::string> peers_tls_doubts(const tls::Context* context, const config::Config& config,
                                           const std::string& config_file);

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <utility>
 
+#include "agent/base/host_name.h"
 #include "agent/base/log.h"
 #include "agent/redis/words.h"
 
@@ -48,10 +49,13 @@ Result<std::string> redis_password(const config::Redis& config) {
 }
 
 RedisClient::RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redis& config,
-                         net::SocketAddress address, std::string password)
+                         std::vector<net::SocketAddress> addresses, std::string password,
+                         std::unique_ptr<tls::Context> tls)
     : loop_(loop),
       hub_(hub),
-      address_(address),
+      address_(addresses.front()),
+      host_(config.address.front().host),
+      tls_(std::move(tls)),
       flush_interval_(config.flush_interval),
       login_{config.user, std::move(password), config.db, "stickmesh-" + hub.setup().agent_name},
       mirror_(hub, config.prefix, config.restore),
@@ -64,7 +68,14 @@ RedisClient::RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redi
         end_restore("it took too long");
         if (session_ != nullptr)
           session_->end({Reason::kIdleTimeout, "what it has kept was not read in time"});
-      }) {}
+      }) {
+  if (config.sentinel.empty()) return;
+  sentinels_.emplace(loop, std::move(addresses), config.sentinel, [this](Result<net::SocketAddress> master) {
+    if (!master) return failed(master.error(), loop_.now());
+    address_ = *master;
+    connector_.start(address_, kPatience);
+  });
+}
 
 RedisClient::~RedisClient() {
   stop();
@@ -97,6 +108,7 @@ void RedisClient::start() {
 
 void RedisClient::stop() {
   stopped_ = true;
+  if (sentinels_) sentinels_->cancel();
   connector_.cancel();
   dial_timer_.stop();
   flush_timer_.stop();
@@ -105,21 +117,46 @@ void RedisClient::stop() {
 }
 
 void RedisClient::dial() {
+  if (sentinels_) return sentinels_->ask();
   connector_.start(address_, kPatience);
 }
 
 void RedisClient::connected(Result<net::UniqueFd> socket) {
   if (!socket) return failed(socket.error(), loop_.now());
   ++connections_;
-  redis::SessionUser& user = *this;
-  auto session = std::make_unique<redis::RedisSession>(login_, user, loop_.now());
-  session_ = session.get();
-  connection_ = std::make_unique<net::Connection>(loop_, std::move(*socket), address_, std::move(session),
+  connection_ = std::make_unique<net::Connection>(loop_, std::move(*socket), address_,
+                                                  tls_ && address_.is_ip() ? protect() : make_session(),
                                                   [this](net::Connection&, const Error& why) {
                                                     session_ = nullptr;
                                                     loop_.bury(std::move(connection_));
                                                     if (!stopped_) failed(why, loop_.now());
                                                   });
+}
+
+std::unique_ptr<Session> RedisClient::make_session() {
+  redis::SessionUser& user = *this;
+  auto session = std::make_unique<redis::RedisSession>(login_, user, loop_.now());
+  session_ = session.get();
+  return session;
+}
+
+std::unique_ptr<Session> RedisClient::protect() {
+  tls::Setup setup;
+  setup.role = tls::Role::kDialling;
+  setup.name = host_;
+  setup.failed = [](const Error&, TimePoint) {};  // its connection says it, too
+  setup.begin = [this](const tls::Certified& certified) -> Result<std::unique_ptr<Session>> {
+    const bool right =
+        !certified || std::any_of(certified->begin(), certified->end(),
+                                  [this](const auto& name) { return same_host_name(name, host_); });
+    if (right) return make_session();
+    return refuse(
+        Reason::kWrongCertificate,
+        fmt::format("its certificate does not carry the name '{0}': issue it with subjectAltName = DNS:{0}, "
+                    "or give the name that it has in redis.address",
+                    host_));
+  };
+  return std::make_unique<tls::SecureSession>(*tls_, std::move(setup), loop_.now());
 }
 
 void RedisClient::count(std::string_view kind) {
@@ -138,6 +175,10 @@ void RedisClient::failed(const Error& why, TimePoint now) {
 }
 
 void RedisClient::ready(const redis::Server& server, TimePoint now) {
+  // During a failover sentinels may still name the one that was it before.
+  if (sentinels_ && server.role != "master") {
+    return session_->end({Reason::kRedis, fmt::format("READONLY: it is a {}, not the master", server.role)});
+  }
   ready_ = true;
   ready_since_ = now;
   server_ = server;
@@ -190,6 +231,7 @@ void RedisClient::ended(const Error& /*why*/, TimePoint /*now*/) {
 std::string_view RedisClient::state() const {
   if (ready_) return restore_ ? "restoring" : "connected";
   if (session_ != nullptr) return "logging in";
+  if (sentinels_ && sentinels_->busy()) return "asking the sentinels";
   if (connector_.busy()) return "connecting";
   return dial_timer_.active() ? "away: it is dialled again soon" : "stopped";
 }

@@ -6,9 +6,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/admin/redis_source.h"
 #include "agent/config/config.h"
+#include "agent/daemon/redis_sentinels.h"
 #include "agent/net/connection.h"
 #include "agent/net/connector.h"
 #include "agent/net/timer.h"
@@ -16,6 +18,8 @@
 #include "agent/redis/mirror.h"
 #include "agent/redis/restore.h"
 #include "agent/redis/session.h"
+#include "agent/tls/context.h"
+#include "agent/tls/secure_session.h"
 
 namespace stickmesh::daemon {
 
@@ -26,9 +30,10 @@ Result<std::string> redis_password(const config::Redis& config);
 /// it fails.
 class RedisClient final : public admin::RedisSource, private redis::SessionUser {
  public:
-  /// |config| has an address, which is that of |address|.
-  RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redis& config, net::SocketAddress address,
-              std::string password);
+  /// |addresses| are those of |config|: Redis's own, or of its sentinels. |tls| is null without TLS.
+  RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redis& config,
+              std::vector<net::SocketAddress> addresses, std::string password,
+              std::unique_ptr<tls::Context> tls);
   ~RedisClient() override;
 
   void start();
@@ -43,6 +48,8 @@ class RedisClient final : public admin::RedisSource, private redis::SessionUser 
  private:
   void dial();
   void connected(Result<net::UniqueFd> socket);
+  std::unique_ptr<Session> make_session();
+  std::unique_ptr<Session> protect();
   void flush();
   void failed(const Error& why, TimePoint now);
   void count(std::string_view kind);
@@ -57,7 +64,9 @@ class RedisClient final : public admin::RedisSource, private redis::SessionUser 
 
   net::Loop& loop_;
   pipeline::Hub& hub_;
-  const net::SocketAddress address_;
+  net::SocketAddress address_;  ///< with sentinels, of the last master that they have named
+  const std::string host_;      ///< as the config has it
+  const std::unique_ptr<tls::Context> tls_;
   const Duration flush_interval_;
   redis::Login login_;
   redis::Mirror mirror_;
@@ -73,6 +82,7 @@ class RedisClient final : public admin::RedisSource, private redis::SessionUser 
   Duration delay_;
   std::map<std::string, std::uint64_t> errors_;  ///< by kind
   std::string last_error_;
+  std::optional<RedisSentinels> sentinels_;
   net::Connector connector_;
   net::Timer dial_timer_;
   net::Timer flush_timer_;

@@ -70,6 +70,19 @@ Context::~Context() {
 }
 
 Result<void> Context::read(const Files& files) {
+  if (!files.cert.empty()) {
+    if (auto own = read_own(files); !own) return own;
+  }
+  if (!files.verify) return {};
+  if (auto readable = check_readable("ca", files.ca); !readable) return readable;
+  if (SSL_CTX_load_verify_file(context_, files.ca.c_str()) != 1) {
+    return unusable("ca", files.ca,
+                    fmt::format("no certificate of an authority in PEM format ({})", take_error_text()));
+  }
+  return {};
+}
+
+Result<void> Context::read_own(const Files& files) {
   const std::string& key = files.key.empty() ? files.cert : files.key;
   const std::string_view key_name = files.key.empty() ? "cert" : "key";
   if (auto readable = check_readable("cert", files.cert); !readable) return readable;
@@ -93,12 +106,6 @@ Result<void> Context::read(const Files& files) {
   if (SSL_CTX_check_private_key(context_) != 1) {
     ERR_clear_error();
     return unusable(key_name, key, fmt::format("is not the key of the certificate in {}", files.cert));
-  }
-  if (!files.verify) return {};
-  if (auto readable = check_readable("ca", files.ca); !readable) return readable;
-  if (SSL_CTX_load_verify_file(context_, files.ca.c_str()) != 1) {
-    return unusable("ca", files.ca,
-                    fmt::format("no certificate of an authority in PEM format ({})", take_error_text()));
   }
   return {};
 }

@@ -12,7 +12,8 @@
 namespace stickmesh::tls {
 
 struct Files {
-  std::string cert;    ///< PEM: the own certificate, then those between it and the authority's
+  std::string
+      cert;  ///< PEM: the own certificate, then those between it and the authority's; empty: none is shown
   std::string key;     ///< PEM; empty: in the file of |cert|
   std::string ca;      ///< PEM: the authorities that the other side's certificate may be from
   bool verify = true;  ///< false: the other side is not asked for a certificate, or it is not looked at
@@ -28,7 +29,8 @@ class Context {
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
-  /// Why others may refuse the own certificate when this agent calls itself |name|, each with what to do.
+  /// Why others may refuse the own certificate, which there is, when this agent calls itself |name|, each
+  /// with what to do.
   std::vector<std::string> doubts(std::string_view name) const;
   bool verifies() const;
   SSL_CTX* raw() const { return context_; }
@@ -36,6 +38,7 @@ class Context {
  private:
   explicit Context(SSL_CTX* context) : context_(context) {}
   Result<void> read(const Files& files);
+  Result<void> read_own(const Files& files);
 
   SSL_CTX* const context_;
 };

@@ -7,8 +7,10 @@ import time
 
 from support import http_client, redis, wait
 from support.agent import Agent, AgentConfig
+from support.authority import Authority
 from support.case import MeshTest
 from support.layout import Layout
+from support.ports import free_port
 
 TABLES = ('\n[[table]]\nname = "clients"\n'
           'define = "type string len 64 size 200k expire 10m store gpc0,http_req_cnt,http_req_rate(10s),server_key"\n'
@@ -266,6 +268,82 @@ class AccessTest(RedisTest):
         self.daemon = self.start_agent(AgentConfig(extra=TABLES + f'\n[redis]\naddress = "{path}"\n'))
         self.set("other", 5, gpc0=1)
         self.wait_same()
+
+
+class TlsTest(RedisTest):
+    def protected(self, *names: str) -> Authority:
+        authority = Authority(self.directory)
+        both = authority.issue(*names)
+        self.server("--port", "0", "--tls-cert-file", str(both), "--tls-key-file", str(both), "--tls-ca-cert-file",
+                    str(authority.certificate), "--tls-auth-clients", "optional", start=False)
+        self.redis.options += ["--tls-port", str(self.redis.port)]
+        self.redis.authority = authority.certificate
+        self.redis.start()
+        return authority
+
+    def dial(self, keys: str) -> None:  # type: ignore[override]
+        self.daemon = self.start_agent(AgentConfig(
+            extra=f'{TABLES}\n[redis]\naddress = "localhost:{self.redis.port}"\n[redis.tls]\n{keys}\n'))
+
+    def test_its_name_and_authority_are_checked(self) -> None:
+        authority = self.protected("localhost")
+        self.dial(f'ca = "{authority.certificate}"')
+        self.set("other", 5, gpc0=1)
+        self.wait_same()
+
+    def test_another_name(self) -> None:
+        authority = self.protected("elsewhere")
+        self.dial(f'ca = "{authority.certificate}"')
+        wait.until(self.kinds, lambda kinds: kinds.get("wrong-certificate", 0) >= 1, what="it is refused")
+        self.assertIn("does not carry the name 'localhost'", self.show()["Last_error"])
+
+    def test_another_authority(self) -> None:
+        self.protected("localhost")
+        other = Authority(self.directory, "other")
+        self.dial(f'ca = "{other.certificate}"')
+        wait.until(self.kinds, lambda kinds: kinds.get("unknown-authority", 0) >= 1, what="it is refused")
+
+    def test_without_tls_at_the_other_side(self) -> None:
+        self.server()
+        self.dial('verify = "none"')
+        wait.until(self.kinds, lambda kinds: kinds.get("no-tls", 0) + kinds.get("tls-failed", 0) >= 1, what="it is told")
+
+
+class SentinelTest(RedisTest):
+    def test_a_failover(self) -> None:
+        """The master is killed while it is written to; the mirror is whole at the one that takes its place."""
+        self.server()
+        replica = redis.Redis(self.directory, "replica", ["--replicaof", "127.0.0.1", str(self.redis.port)]).start()
+        self.addCleanup(replica.stop)
+        sentinels = [redis.Sentinel(self.directory, f"sentinel-{number}", self.redis.port) for number in range(3)]
+        for sentinel in sentinels:
+            self.addCleanup(sentinel.stop)
+            sentinel.start()
+        wait.until(lambda: [sentinel.knows() for sentinel in sentinels], lambda known: known == [(1, 2)] * 3, timeout=30,
+                   what="each knows the replica and the others")
+        dead = free_port()
+        addresses = ", ".join(f'"127.0.0.1:{port}"' for port in [dead, *(sentinel.port for sentinel in sentinels)])
+        self.daemon = self.start_agent(AgentConfig(
+            extra=f'{TABLES}\n[redis]\naddress = [{addresses}]\nsentinel = "mymaster"\nflush-interval = "20ms"\n'))
+        self.fill(10, 1)
+        self.wait_same()
+        self.assertEqual(self.show()["Address"], f"127.0.0.1:{self.redis.port}")
+        self.redis.kill()
+        self.fill(20, 2)
+        self.redis.port = replica.port
+        wait.until(lambda: self.show()["Address"], lambda address: address == f"127.0.0.1:{replica.port}", timeout=40,
+                   what="the replica is the master")
+        self.wait_same()
+
+    def test_a_master_that_nobody_knows(self) -> None:
+        self.server()
+        sentinel = redis.Sentinel(self.directory, "sentinel", self.redis.port)
+        self.addCleanup(sentinel.stop)
+        sentinel.start()
+        self.daemon = self.start_agent(AgentConfig(
+            extra=f'{TABLES}\n[redis]\naddress = "127.0.0.1:{sentinel.port}"\nsentinel = "other"\n'))
+        wait.until(self.kinds, lambda kinds: kinds.get("sentinel", 0) >= 1, what="it is told")
+        self.assertIn("it knows no master 'other'", self.show()["Last_error"])
 
 
 class FaultsTest(RedisTest):

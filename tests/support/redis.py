@@ -4,6 +4,7 @@ from __future__ import annotations
 import re
 import shutil
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,11 @@ class Redis:
         self.options = options or []
         self.own_session = own_session
         self.password = ""
+        self.authority: Path | None = None  # with TLS
         self.process: Process | None = None
 
     def start(self) -> "Redis":
-        argv = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self.directory)]
+        argv = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "-::1", "--save", "", "--dir", str(self.directory)]
         self.process = Process(self.name, argv + self.options, self.directory / "log",
                                own_session=self.own_session)
         wait.until(self._answers, what=f"{self.name} answers")
@@ -63,13 +65,21 @@ class Redis:
 
     def ask(self, *words: object) -> Answer:
         """One command over a connection of its own."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10.0) as connection:
+        with self._connect() as connection:
             stream = connection.makefile("rb")
             if self.password:
                 connection.sendall(command("AUTH", self.password))
                 read(stream)
             connection.sendall(command(*words))
             return read(stream)
+
+    def _connect(self) -> socket.socket:
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=10.0)
+        if self.authority is None:
+            return plain
+        context = ssl.create_default_context(cafile=str(self.authority))
+        context.check_hostname = False  # it is the agent who has to
+        return context.wrap_socket(plain)
 
     def hash(self, key: str) -> dict[str, str]:
         fields = self.ask("HGETALL", key)
@@ -81,6 +91,29 @@ class Redis:
     def info(self, name: str) -> str:
         found = re.search(rf"^{name}:(.*?)\r?$", self.ask("INFO"), re.M)
         return found[1] if found else ""
+
+
+class Sentinel(Redis):
+    """One that watches the master on a port as `mymaster`, and is quick to say that it is down."""
+
+    def __init__(self, directory: Path, name: str, master: int) -> None:
+        super().__init__(directory, name)
+        self.master = master
+
+    def start(self) -> "Sentinel":
+        config = self.directory / "sentinel.conf"
+        config.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.directory}\n"
+                          f"sentinel monitor mymaster 127.0.0.1 {self.master} 2\n"
+                          "sentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 3000\n")
+        self.process = Process(self.name, ["redis-server", str(config), "--sentinel"], self.directory / "log")
+        wait.until(self._answers, what=f"{self.name} answers")
+        return self
+
+    def knows(self) -> tuple[int, int]:
+        """How many replicas, and how many other sentinels."""
+        told = self.ask("SENTINEL", "MASTER", "mymaster")
+        row = dict(zip(told[::2], told[1::2]))
+        return int(row["num-slaves"]), int(row["num-other-sentinels"])
 
 
 def command(*words: object) -> bytes:
