@@ -8,7 +8,7 @@ namespace stickmesh::config {
 /// the operator is told when one of them is set to something else than its default.
 inline constexpr std::string_view kNotInThisBuild[] = {
     "admin.http",    "admin.token-file", "events",         "hook",      "redis.accept",
-    "redis.cluster", "redis.publish",   
+    "redis.cluster",   
 };
 
 }  // namespace stickmesh::config

@@ -58,7 +58,7 @@ RedisClient::RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redi
       tls_(std::move(tls)),
       flush_interval_(config.flush_interval),
       login_{config.user, std::move(password), config.db, "stickmesh-" + hub.setup().agent_name},
-      mirror_(hub, config.prefix, config.restore),
+      mirror_(hub, {config.prefix, config.restore, config.publish}),
       prefix_(config.prefix),
       delay_(kFirstDelay),
       connector_(loop, [this](Result<net::UniqueFd> socket) { connected(std::move(socket)); }),

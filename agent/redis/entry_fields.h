@@ -18,6 +18,8 @@ class EntryKeys {
   EntryKeys(std::string_view prefix, const store::Table& table);
   /// Valid until the next call.
   std::string_view of(store::EntryId entry);
+  /// How much of it stands before KEY.
+  std::size_t head() const { return head_ + 1; }
   /// PREFIX:TABLE@ORIGIN:KEY, of what one origin has said of it. ORIGIN is written like TABLE.
   std::string_view of(store::EntryId entry, std::string_view origin);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <msgpack.hpp>
 
 #include "agent/redis/words.h"
 
@@ -20,12 +21,15 @@ constexpr Duration kCheckEvery{2000};
 
 }  // namespace
 
-Mirror::Mirror(pipeline::Hub& hub, std::string prefix, bool restorable)
-    : hub_(hub),
-      prefix_(std::move(prefix)),
-      restorable_(restorable),
-      encoder_(hub, snapshot::Encoder::Scope::kOne) {
-  if (restorable_) hub_.keep_heard();
+Mirror::Table::Table(pipeline::TableRecord& of, std::string_view prefix)
+    : record(&of),
+      channel(fmt::format("{}:changes:{}", prefix, key_part(of.table->name()))),
+      keys(prefix, *of.table),
+      fields(*of.table) {}
+
+Mirror::Mirror(pipeline::Hub& hub, Options options)
+    : hub_(hub), options_(std::move(options)), encoder_(hub, snapshot::Encoder::Scope::kOne) {
+  if (options_.contributions) hub_.keep_heard();
 }
 
 void Mirror::begin(const Server& server, TimePoint now) {
@@ -54,7 +58,7 @@ void Mirror::look_for_tables() {
     const bool known = std::any_of(tables_.begin(), tables_.end(),
                                    [&](const Table& table) { return table.record == &record; });
     if (known) continue;
-    tables_.emplace_back(record, prefix_);
+    tables_.emplace_back(record, options_.prefix);
     record.output->add_reader();
   }
 }
@@ -78,7 +82,7 @@ void Mirror::follow(TimePoint now) {
 void Mirror::fill(RedisSession& session, TimePoint now) {
   more_ = false;
   if (tables_.empty()) return;
-  const std::string list = prefix_ + ":tables";
+  const std::string list = options_.prefix + ":tables";
   if (!checking_ && now - checked_ >= kCheckEvery) {
     checking_ = true;
     send(session, {"EXISTS", list}, {nullptr, What::kCheck, 0, 0}, now);
@@ -103,7 +107,7 @@ void Mirror::define(RedisSession& session, Table& table, TimePoint now) {
   std::string words = describe(definition);
   if (words == table.definition) return;
   table.definition = std::move(words);
-  send(session, {"HSET", prefix_ + ":tables", table.record->table->name(), table.definition},
+  send(session, {"HSET", options_.prefix + ":tables", table.record->table->name(), table.definition},
        {&table, What::kDefinition, 0, 0}, now);
 }
 
@@ -123,7 +127,7 @@ bool Mirror::fill(RedisSession& session, Table& table, TimePoint now) {
 }
 
 bool Mirror::fill_contributions(RedisSession& session, Table& table, TimePoint now) {
-  if (!restorable_ || !table.record->relay) return true;
+  if (!options_.contributions || !table.record->relay) return true;
   const pipeline::Relay& relay = *table.record->relay;
   const store::ChangeFeed& feed = relay.feed();
   const store::Table& from = *table.record->table;
@@ -157,17 +161,46 @@ void Mirror::write(RedisSession& session, Table& table, EntryId entry, std::uint
   const store::Table& from = *table.record->table;
   const std::string_view key = table.keys.of(entry);
   if (!from.shown(entry, now)) {
-    return send(session, {"DEL", key}, {&table, What::kRemoval, entry, sequence}, now);
+    send(session, {"DEL", key}, {&table, What::kRemoval, entry, sequence}, now);
+    if (options_.publish) publish(session, table, entry, {}, now);
+    return;
   }
+  const std::span<const std::string> fields = table.fields.of(entry, now, hub_.setup().wall_clock());
   words_.assign({"HSET", key});
-  for (const std::string& field : table.fields.of(entry, now, std::chrono::system_clock::now()))
-    words_.push_back(field);
+  words_.insert(words_.end(), fields.begin(), fields.end());
   const bool ends = from.definition().expire.count() != 0;
   in_flight_.push_back({&table, What::kFields, entry, ends ? 0 : sequence});
   session.send(words_, now);
-  if (!ends) return;
-  const std::string remaining = fmt::format("{}", (from.end(entry) - now).count());
-  send(session, {"PEXPIRE", key, remaining}, {&table, What::kLife, entry, sequence}, now);
+  if (ends) {
+    const std::string remaining = fmt::format("{}", (from.end(entry) - now).count());
+    send(session, {"PEXPIRE", key, remaining}, {&table, What::kLife, entry, sequence}, now);
+  }
+  if (options_.publish) publish(session, table, entry, fields, now);
+}
+
+void Mirror::publish(RedisSession& session, Table& table, EntryId entry, std::span<const std::string> fields,
+                     TimePoint now) {
+  struct Out {
+    std::vector<char>& bytes;
+    void write(const char* data, std::size_t size) { bytes.insert(bytes.end(), data, data + size); }
+  };
+  news_.clear();
+  Out out{news_};
+  msgpack::packer<Out> packer(out);
+  const auto text = [&](std::string_view value) {
+    packer.pack_str(static_cast<std::uint32_t>(value.size()));
+    packer.pack_str_body(value.data(), static_cast<std::uint32_t>(value.size()));
+  };
+  packer.pack_array(2);
+  text(table.keys.of(entry).substr(table.keys.head()));
+  if (fields.empty()) {
+    packer.pack_nil();
+  } else {
+    packer.pack_map(static_cast<std::uint32_t>(fields.size() / 2));
+    for (const std::string& field : fields) text(field);
+  }
+  send(session, {"PUBLISH", table.channel, {news_.data(), news_.size()}}, {&table, What::kNews, entry, 0},
+       now);
 }
 
 Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
@@ -208,6 +241,7 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
       return {};
     case What::kLife:
     case What::kRoom:
+    case What::kNews:
     case What::kDefinition:
       break;
   }
@@ -237,7 +271,7 @@ Mirror::Standing Mirror::standing(TimePoint now) const {
   standing.per_second = writes_.summary(now).per_second;
   for (const Table& table : tables_) {
     standing.behind += behind(table);
-    if (restorable_ && table.record->relay) {
+    if (options_.contributions && table.record->relay) {
       const store::ChangeFeed& feed = table.record->relay->feed();
       standing.contributions_behind += feed.size() - feed.after(table.contributions_confirmed);
     }

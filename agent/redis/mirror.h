@@ -22,14 +22,22 @@ namespace stickmesh::redis {
 /// What this agent has heard of origins goes there as well, to be restored from, if that is wanted: each
 /// contribution as a snapshot of its own (`Restore`). What other agents have heard is theirs to write.
 ///
+/// Who subscribes to PREFIX:changes:TABLE is told of each write, if that is wanted: the msgpack array [key,
+/// map of the fields, or nil of an entry that was cleared].
+///
 /// Each entry is one hash, written by HSET and PEXPIRE, or removed by DEL once it was cleared. The hash
 /// PREFIX:tables has the definition of each table, in haproxy.cfg's words; that it is gone is how a server
 /// that was flushed is known. A server that is not the one from before, or is it after a restart, is written
 /// anew.
 class Mirror {
  public:
-  /// |hub| must outlive it. What it mirrors is what the hub's rules say. |restorable|: contributions, too.
-  Mirror(pipeline::Hub& hub, std::string prefix, bool restorable);
+  struct Options {
+    std::string prefix;
+    bool contributions = true;  ///< to be restored from
+    bool publish = false;       ///< each write, on the channel PREFIX:changes:TABLE
+  };
+  /// |hub| must outlive it. What it mirrors is what the hub's rules say.
+  Mirror(pipeline::Hub& hub, Options options);
   /// Follows the tables that there are. To be called each flush interval, whether Redis is there or not.
   void follow(TimePoint now);
 
@@ -60,10 +68,10 @@ class Mirror {
 
  private:
   struct Table {
-    Table(pipeline::TableRecord& of, std::string_view prefix)
-        : record(&of), keys(prefix, *of.table), fields(*of.table) {}
+    Table(pipeline::TableRecord& of, std::string_view prefix);
 
     pipeline::TableRecord* record;
+    std::string channel;
     EntryKeys keys;
     EntryFields fields;
     std::string definition;  ///< as Redis has it; empty: not at all
@@ -75,7 +83,16 @@ class Mirror {
     std::uint64_t mark = 0;
     TimePoint marked{};
   };
-  enum class What : std::uint8_t { kFields, kLife, kRemoval, kRoom, kContribution, kDefinition, kCheck };
+  enum class What : std::uint8_t {
+    kFields,
+    kLife,
+    kRemoval,
+    kRoom,
+    kNews,
+    kContribution,
+    kDefinition,
+    kCheck
+  };
   /// A command without a reply.
   struct Sent {
     Table* table;
@@ -94,6 +111,8 @@ class Mirror {
   bool fill(RedisSession& session, Table& table, TimePoint now);
   bool fill_contributions(RedisSession& session, Table& table, TimePoint now);
   bool full(const RedisSession& session) const;
+  void publish(RedisSession& session, Table& table, store::EntryId entry, std::span<const std::string> fields,
+               TimePoint now);
   void write(RedisSession& session, Table& table, store::EntryId entry, std::uint64_t sequence,
              TimePoint now);
   void send(RedisSession& session, std::initializer_list<std::string_view> words, const Sent& sent,
@@ -102,8 +121,7 @@ class Mirror {
   static std::uint64_t behind(const Table& table);
 
   pipeline::Hub& hub_;
-  const std::string prefix_;
-  const bool restorable_;
+  const Options options_;
   snapshot::Encoder encoder_;
   std::string run_;  ///< of the server that has what was confirmed
   std::list<Table> tables_;
@@ -111,6 +129,7 @@ class Mirror {
   std::deque<Sent> in_flight_;
   std::vector<Retry> retries_;  ///< entries at whose keys was something else
   std::vector<std::string_view> words_;
+  std::vector<char> news_;
   bool more_ = false;
   bool checking_ = false;
   TimePoint checked_{};

@@ -114,6 +114,17 @@ class MirrorTest(RedisTest):
         self.assertEqual(self.redis.keys(), {"site:other:5", "site:tables"})
         self.assertEqual(set(self.redis.hash("site:tables")), {"other"})
 
+    def test_changes_are_published(self) -> None:
+        self.server()
+        self.agent("publish = true")
+        heard = self.redis.subscribe("stickmesh:changes:other")
+        self.addCleanup(heard.close)
+        self.set("other", 5, gpc0=7)
+        # As msgpack has it: an array of two, a text, and a map of one text and its value, or nil.
+        self.assertEqual(heard.next(), b"\x92\xa15\x81\xa4gpc0\xa17")
+        self.daemon.ask("clear table other key 5")
+        self.assertEqual(heard.next(), b"\x92\xa15\xc0")
+
     def test_many_changes_of_a_key_are_written_once(self) -> None:
         self.server()
         self.agent("db = 3")

@@ -88,9 +88,29 @@ class Redis:
     def keys(self, pattern: str = "*") -> set[str]:
         return set(self.ask("KEYS", pattern))
 
+    def subscribe(self, channel: str) -> "Subscription":
+        return Subscription(self._connect(), channel)
+
     def info(self, name: str) -> str:
         found = re.search(rf"^{name}:(.*?)\r?$", self.ask("INFO"), re.M)
         return found[1] if found else ""
+
+
+class Subscription:
+    """To one channel: what is published there, in order."""
+
+    def __init__(self, connection: socket.socket, channel: str) -> None:
+        self.connection = connection
+        self._stream = connection.makefile("rb")
+        connection.sendall(command("SUBSCRIBE", channel))
+        read(self._stream)
+
+    def next(self) -> bytes:
+        return read(self._stream)[2].encode(errors="surrogateescape")
+
+    def close(self) -> None:
+        self._stream.close()
+        self.connection.close()
 
 
 class Sentinel(Redis):
