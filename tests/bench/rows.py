@@ -25,11 +25,13 @@ class Sizes:
     latency_updates: int = 1000
     burst: int = 100_000
     event_keys: int = 100_000
+    mirrored: int = 200_000
     request_seconds: int = 8
     settle_ms: int = 300
 
 
-SMOKE = Sizes(entries=3000, hot_keys=100, latency_updates=40, burst=500, event_keys=1000, request_seconds=1, settle_ms=50)
+SMOKE = Sizes(entries=3000, hot_keys=100, latency_updates=40, burst=500, event_keys=1000, mirrored=2000, request_seconds=1,
+              settle_ms=50)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""What is measured: one HAProxy or one stickmeshd, each with the same table, for scripted peers; or an agent that only
-echoes events."""
+"""What is measured: one HAProxy or one stickmeshd, each with the same table, for scripted peers; an agent that only echoes
+events; or redis-server."""
 from __future__ import annotations
 
 import contextlib
@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, ContextManager, Iterator
 
-from support import agent, haproxy, wait
+from support import agent, haproxy, redis, wait
 from support.agent import Agent, AgentConfig, PeerConfig
 from support.haproxy import HAProxy
 from support.ports import free_port
@@ -20,7 +20,10 @@ from support.process import Process
 from support.spoe_layout import SpoeLayout
 
 TABLE = "type ip size 12m expire 1h store gpc0,http_req_cnt,http_req_rate(10s),bytes_in_cnt"
-HAPROXY, STICKMESH, ECHO = "haproxy", "stickmesh", "echo"
+# A rate of 10 s runs out while it is measured, which makes a change that nobody asked for.
+MIRRORED_TABLE = TABLE.replace("http_req_rate(10s)", "http_req_rate(1h)")
+HAPROXY, STICKMESH, ECHO, REDIS = "haproxy", "stickmesh", "echo", "redis"
+OFF, ON, AWAY = "off", "on", "away"  # the mirror
 _BUILD = Path(os.environ.get("BUILD_DIR", agent.ROOT / "build")).resolve() / "release"
 
 
@@ -69,11 +72,13 @@ class Server:
     fellow: Server | None = None  # another agent
     spoe_port: int | None = None
     http_port: int | None = None  # of |instance|
+    redis_server: redis.Redis | None = None
+    define: str = TABLE
 
     def load(self, mode: list[str], *, names: str = "a", tables: str = "/http", settle_ms: int = 300) -> dict[str, Any]:
         """Runs peers_load against it, and returns its report."""
         return self._report([program("peers_load"), "--server", f"127.0.0.1:{self.port}", "--server-name", self.name,
-                             "--name", names, "--table", tables, "--define", TABLE, "--pid", str(self.process.pid),
+                             "--name", names, "--table", tables, "--define", self.define, "--pid", str(self.process.pid),
                              "--settle-ms", str(settle_ms), *mode])
 
     def events(self, options: list[str], *, settle_ms: int = 300) -> dict[str, Any]:
@@ -125,6 +130,17 @@ def _echo(directory: Path, in_front: bool = False) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
+def _redis(directory: Path) -> Iterator[Server]:
+    server = redis.Redis(directory)
+    try:
+        server.start()
+        assert server.process is not None
+        yield Server(REDIS, server.process, "redis", server.port, redis_server=server)
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
 def _in_front(server: Server, directory: Path) -> Iterator[None]:
     """A HAProxy that asks the agent about every request, and refuses those that had no answer. It makes the keys, because
     a load generator's clients have one address."""
@@ -145,17 +161,23 @@ def _in_front(server: Server, directory: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bool = False, with_agent: bool = False,
-               names: tuple[str, ...] = ("a", "b"), spoe: bool = False, in_front: bool = False) -> Iterator[Server]:
+               names: tuple[str, ...] = ("a", "b"), spoe: bool = False, in_front: bool = False,
+               mirror: str = "") -> Iterator[Server]:
     """|with_haproxy| adds an instance lb1 to it, |with_agent| another agent, which is told everything, |names| are those of
-    the scripted peers. With |spoe| it takes events, |in_front| from a HAProxy."""
+    the scripted peers. With |spoe| it takes events, |in_front| from a HAProxy. |mirror| is ON with a redis-server, AWAY
+    without one, or OFF, which is the same table and no mirror."""
+    define = MIRRORED_TABLE if mirror else TABLE
     config = AgentConfig(peers=[PeerConfig(name) for name in (*names, "lb1")], aggregates={"http": "http.total"},
                          level="notice", agent_section='max-memory = "8GiB"\nswitch-timeout = "10s"',
                          peers_section=f'publish-interval = "{publish_interval}"')
     if spoe or in_front:
         # On a busy machine some events would come too late for the usual deadline, and not be counted.
         config.spoe, config.spoe_section = [f"127.0.0.1:{free_port()}"], 'deadline = "10s"'
-        config.extra = f'\n[[table]]\nname = "http"\ndefine = "{TABLE}"\n'
+        config.extra = f'\n[[table]]\nname = "http"\ndefine = "{define}"\n'
     with contextlib.ExitStack() as stack:
+        mirrored = stack.enter_context(_redis(directory)) if mirror == ON else None
+        if mirror in (ON, AWAY):
+            config.extra += f'\n[redis]\naddress = "127.0.0.1:{mirrored.port if mirrored else free_port()}"\n'
         daemon = Agent(directory, config)
         if with_agent:
             other = Agent(directory / "other", AgentConfig(
@@ -170,7 +192,11 @@ def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bo
             wait.until(lambda: daemon.peers()["agent-2"]["state"], lambda state: state == "synchronised", timeout=30.0,
                        what="the session of the two agents")
         assert daemon.process is not None
-        server = Server(STICKMESH, daemon.process, config.name, daemon.port, daemon=daemon)
+        server = Server(STICKMESH, daemon.process, config.name, daemon.port, daemon=daemon, define=define,
+                        redis_server=mirrored.redis_server if mirrored else None)
+        if mirrored:
+            wait.until(lambda: daemon.ask("show redis"), lambda shown: "\nState: connected\n" in shown,
+                       what="the agent's session with Redis")
         if with_agent:
             assert other.process is not None
             server.fellow = Server(STICKMESH, other.process, other.config.name, other.port, daemon=other)
@@ -189,4 +215,4 @@ def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bo
 
 
 def start(kind: str, directory: Path, **options: Any) -> ContextManager[Server]:
-    return {HAPROXY: _haproxy, STICKMESH: _stickmesh, ECHO: _echo}[kind](directory, **options)
+    return {HAPROXY: _haproxy, STICKMESH: _stickmesh, ECHO: _echo, REDIS: _redis}[kind](directory, **options)

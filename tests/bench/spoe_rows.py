@@ -28,21 +28,21 @@ ROWS = [
     Row("requests_cpu", "... the agent's part of it", "us CPU", other=ECHO),
 ]
 
-_TRACK = ["--message", "track", "--value", "http_req_cnt=1", "--value", "http_req_rate=1"]
+TRACK = ["--message", "track", "--value", "http_req_cnt=1", "--value", "http_req_rate=1"]
 _CONNECTIONS = 64  # of the requests
 
 
-def _send(server: Server, sizes: Sizes, keys: int, *options: str) -> dict[str, Any]:
+def send(server: Server, sizes: Sizes, keys: int, *options: str) -> dict[str, Any]:
     """Every key once, then as many events as count."""
     return server.events(["--keys", str(keys), "--warm-up", str(keys), "--events", str(sizes.entries), *options],
                          settle_ms=sizes.settle_ms)
 
 
 def _events(server: Server, sizes: Sizes) -> Figures:
-    bare = _send(server, sizes, sizes.event_keys, "--message", "")
-    lookup = _send(server, sizes, sizes.event_keys, "--message", "lookup")
-    track = _send(server, sizes, sizes.event_keys, *_TRACK)
-    hot = _send(server, sizes, sizes.hot_keys, *_TRACK)
+    bare = send(server, sizes, sizes.event_keys, "--message", "")
+    lookup = send(server, sizes, sizes.event_keys, "--message", "lookup")
+    track = send(server, sizes, sizes.event_keys, *TRACK)
+    hot = send(server, sizes, sizes.hot_keys, *TRACK)
     return {"event_bare": bare["us_per_event"], "event_lookup": lookup["us_per_event"], "event_1": track["us_per_event"],
             "event_hot_1": hot["us_per_event"], "event_p50": track["p50_us"], "event_p99": track["p99_us"]}
 
@@ -51,8 +51,8 @@ def _more_origins(server: Server, sizes: Sizes, names: tuple[str, ...]) -> Figur
     """The scripted peers tell of the same keys first; the agent itself is one origin more."""
     keys, origins = str(sizes.event_keys), len(names) + 1
     server.load(["push", "--keys", keys, "--updates", keys], names=",".join(names), settle_ms=sizes.settle_ms)
-    return {f"event_{origins}": _send(server, sizes, sizes.event_keys, *_TRACK)["us_per_event"],
-            f"event_hot_{origins}": _send(server, sizes, sizes.hot_keys, *_TRACK)["us_per_event"]}
+    return {f"event_{origins}": send(server, sizes, sizes.event_keys, *TRACK)["us_per_event"],
+            f"event_hot_{origins}": send(server, sizes, sizes.hot_keys, *TRACK)["us_per_event"]}
 
 
 def _requests(server: Server, sizes: Sizes) -> Figures:
