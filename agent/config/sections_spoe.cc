@@ -38,10 +38,6 @@ std::optional<std::vector<Address>> read_redis_address(const Spot& spot) {
 void check_redis(Section& section, const Redis& redis) {
   if (redis.cluster && !redis.sentinel.empty())
     section.fail("cluster", "true excludes sentinel; use one of them");
-  if (!redis.sentinel.empty() && redis.tls.enabled())
-    section.fail(
-        "sentinel",
-        "and redis.tls exclude each other: sentinels name masters by addresses, certificates by names");
   if (redis.cluster && redis.db != 0)
     section.fail("db", fmt::format("{} must be 0 with cluster = true", redis.db));
   if (redis.address.size() > 1 && !redis.cluster && redis.sentinel.empty()) {

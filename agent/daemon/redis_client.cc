@@ -54,7 +54,7 @@ RedisClient::RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redi
     : loop_(loop),
       hub_(hub),
       address_(addresses.front()),
-      host_(config.address.front().host),
+      host_(config.sentinel.empty() ? config.address.front().host : config.sentinel),
       tls_(std::move(tls)),
       flush_interval_(config.flush_interval),
       login_{config.user, std::move(password), config.db, "stickmesh-" + hub.setup().agent_name},
@@ -144,6 +144,7 @@ std::unique_ptr<Session> RedisClient::protect() {
   tls::Setup setup;
   setup.role = tls::Role::kDialling;
   setup.name = host_;
+  setup.handshake_timeout = kPatience;
   setup.failed = [](const Error&, TimePoint) {};  // its connection says it, too
   setup.begin = [this](const tls::Certified& certified) -> Result<std::unique_ptr<Session>> {
     const bool right =
