@@ -65,7 +65,7 @@ class RedisClient final : public admin::RedisSource, private redis::SessionUser 
   net::Loop& loop_;
   pipeline::Hub& hub_;
   net::SocketAddress address_;  ///< with sentinels, of the last master that they have named
-  const std::string host_;      ///< as the config has it
+  const std::string host_;      ///< which its certificate must carry
   const std::unique_ptr<tls::Context> tls_;
   const Duration flush_interval_;
   redis::Login login_;
