@@ -24,6 +24,10 @@ int check(const std::string& file, const config::Loaded& loaded) {
     fmt::print(stderr, "{}\n", context->error().detail);
     return 1;
   }
+  if (const auto password = daemon::redis_password(loaded.config.redis); !password) {
+    fmt::print(stderr, "{}: {}\n", file, password.error().detail);
+    return 1;
+  }
   for (const std::string& doubt : daemon::peers_tls_doubts(tls->get(), loaded.config, file))
     fmt::print(stderr, "{}\n", doubt);
   fmt::print("{}: valid\n{}\n", file, config::memory_worst_case(loaded.config));

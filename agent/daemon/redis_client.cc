@@ -11,6 +11,7 @@
 
 #include "agent/base/host_name.h"
 #include "agent/base/log.h"
+#include "agent/base/printable.h"
 #include "agent/redis/words.h"
 
 namespace stickmesh::daemon {
@@ -25,6 +26,7 @@ constexpr Duration kGood{1000};
 constexpr std::size_t kMaxPassword = 4096;
 /// The server chooses the words of its errors.
 constexpr std::size_t kMaxKinds = 64;
+constexpr std::size_t kMaxKind = 32;
 
 }  // namespace
 
@@ -64,10 +66,15 @@ RedisClient::RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redi
       connector_(loop, [this](Result<net::UniqueFd> socket) { connected(std::move(socket)); }),
       dial_timer_(loop, [this] { dial(); }),
       flush_timer_(loop, [this] { flush(); }),
-      restore_timer_(loop, [this] {
-        end_restore("it took too long");
-        if (session_ != nullptr)
-          session_->end({Reason::kIdleTimeout, "what it has kept was not read in time"});
+      restore_timer_(loop,
+                     [this] {
+                       end_restore("it took too long");
+                       if (session_ != nullptr)
+                         session_->end({Reason::kIdleTimeout, "what it has kept was not read in time"});
+                     }),
+      slice_(loop, [this] {
+        loop_.refresh();
+        fill();
       }) {
   if (config.sentinel.empty()) return;
   sentinels_.emplace(loop, std::move(addresses), config.sentinel, [this](Result<net::SocketAddress> master) {
@@ -113,6 +120,7 @@ void RedisClient::stop() {
   dial_timer_.stop();
   flush_timer_.stop();
   restore_timer_.stop();
+  slice_.cancel();
   if (connection_) connection_->close({Reason::kConnectionLost, "this agent stops"});
 }
 
@@ -161,8 +169,8 @@ std::unique_ptr<Session> RedisClient::protect() {
 }
 
 void RedisClient::count(std::string_view kind) {
-  std::string name(errors_.size() < kMaxKinds ? kind : std::string_view("other"));
-  ++errors_[std::move(name)];
+  const std::string name = readable(kind, kMaxKind);
+  ++errors_[errors_.size() < kMaxKinds || errors_.contains(name) ? name : std::string("other")];
 }
 
 void RedisClient::failed(const Error& why, TimePoint now) {
@@ -193,9 +201,15 @@ void RedisClient::begin_mirror(TimePoint now) {
   mirroring_ = true;
 }
 
+void RedisClient::fill() {
+  if (!mirroring_) return;
+  mirror_.fill(*session_, loop_.now());
+  if (mirror_.can_go_on(*session_)) slice_.schedule();
+}
+
 void RedisClient::flush() {
   mirror_.follow(loop_.now());
-  if (mirroring_) mirror_.fill(*session_, loop_.now());
+  fill();
   flush_timer_.set(loop_.now() + flush_interval_);
 }
 
@@ -221,7 +235,7 @@ Result<void> RedisClient::replied(const redis::Reply& reply, TimePoint now) {
 
 void RedisClient::settled(TimePoint now) {
   if (now - ready_since_ >= kGood) delay_ = kFirstDelay;
-  if (mirror_.more()) mirror_.fill(*session_, now);
+  if (mirroring_ && mirror_.can_go_on(*session_)) slice_.schedule();
 }
 
 void RedisClient::ended(const Error& /*why*/, TimePoint /*now*/) {

@@ -51,6 +51,7 @@ class RedisClient final : public admin::RedisSource, private redis::SessionUser 
   std::unique_ptr<Session> make_session();
   std::unique_ptr<Session> protect();
   void flush();
+  void fill();
   void failed(const Error& why, TimePoint now);
   void count(std::string_view kind);
   void end_restore(std::string_view why);
@@ -87,6 +88,7 @@ class RedisClient final : public admin::RedisSource, private redis::SessionUser 
   net::Timer dial_timer_;
   net::Timer flush_timer_;
   net::Timer restore_timer_;
+  net::Deferred slice_;
   redis::RedisSession* session_ = nullptr;       ///< of |connection_|
   std::unique_ptr<net::Connection> connection_;  ///< last: it ends within the others
 };

@@ -17,6 +17,8 @@ namespace {
 /// Few enough that a slow server holds up nothing but itself, enough to keep a fast one busy over a network.
 constexpr std::size_t kMaxInFlight = 2048;
 constexpr std::size_t kMaxPending = std::size_t{1} << 20U;
+/// Entries of one `fill`: about half a millisecond.
+constexpr std::size_t kTurns = 256;
 constexpr Duration kCheckEvery{2000};
 
 }  // namespace
@@ -81,6 +83,7 @@ void Mirror::follow(TimePoint now) {
 
 void Mirror::fill(RedisSession& session, TimePoint now) {
   more_ = false;
+  turns_ = kTurns;
   if (tables_.empty()) return;
   const std::string list = options_.prefix + ":tables";
   if (!checking_ && now - checked_ >= kCheckEvery) {
@@ -115,7 +118,7 @@ bool Mirror::fill(RedisSession& session, Table& table, TimePoint now) {
   pipeline::Output& output = *table.record->output;
   const store::ChangeFeed& feed = output.feed();
   for (std::size_t at = feed.after(table.sent); at < feed.size(); ++at) {
-    if (full(session)) return false;
+    if (!take_turn(session)) return false;
     table.record->table->prefetch_ahead(at, feed.size(),
                                         [&](std::size_t position) { return feed.at(position).entry; });
     const store::ChangeFeed::Place place = feed.at(at);
@@ -132,7 +135,7 @@ bool Mirror::fill_contributions(RedisSession& session, Table& table, TimePoint n
   const store::ChangeFeed& feed = relay.feed();
   const store::Table& from = *table.record->table;
   for (std::size_t at = feed.after(table.contributions_sent); at < feed.size(); ++at) {
-    if (full(session)) return false;
+    if (!take_turn(session)) return false;
     const store::ChangeFeed::Place place = feed.at(at);
     table.contributions_sent = place.sequence;
     const store::ContributionId id = place.entry;
@@ -152,8 +155,14 @@ bool Mirror::fill_contributions(RedisSession& session, Table& table, TimePoint n
   return true;
 }
 
-bool Mirror::full(const RedisSession& session) const {
-  return in_flight_.size() >= kMaxInFlight || session.pending().size() >= kMaxPending;
+bool Mirror::has_room(const RedisSession& session) const {
+  return in_flight_.size() < kMaxInFlight && session.pending().size() < kMaxPending;
+}
+
+bool Mirror::take_turn(const RedisSession& session) {
+  if (turns_ == 0 || !has_room(session)) return false;
+  --turns_;
+  return true;
 }
 
 void Mirror::write(RedisSession& session, Table& table, EntryId entry, std::uint64_t sequence,

@@ -43,16 +43,16 @@ class Mirror {
 
   /// A session with |server| begins.
   void begin(const Server& server, TimePoint now);
-  /// Sends what has changed, as far as a bounded number of commands in flight permits. To be called each
-  /// flush interval, and when replies have come while `more`.
+  /// Sends some of what has changed, as far as a bounded number of commands in flight permits, and no longer
+  /// than the loop can bear. To be called each flush interval, and again while it `can_go_on`.
   void fill(RedisSession& session, TimePoint now);
   /// Of the oldest command. An error is what stops everything.
   Result<void> replied(const Reply& reply, TimePoint now);
   /// The session has ended: what it has not confirmed is sent again in the next one.
   void ended();
 
-  /// Whether the last `fill` has left something to send.
-  bool more() const { return more_; }
+  /// Whether the last `fill` has left something that can be sent now.
+  bool can_go_on(const RedisSession& session) const { return more_ && has_room(session); }
 
   struct Standing {
     std::uint64_t behind = 0;  ///< changes of entries that Redis has not confirmed, at most
@@ -110,7 +110,9 @@ class Mirror {
   /// False once enough is in flight.
   bool fill(RedisSession& session, Table& table, TimePoint now);
   bool fill_contributions(RedisSession& session, Table& table, TimePoint now);
-  bool full(const RedisSession& session) const;
+  bool has_room(const RedisSession& session) const;
+  /// Whether one more entry may be sent in this `fill`, which it then counts.
+  bool take_turn(const RedisSession& session);
   void publish(RedisSession& session, Table& table, store::EntryId entry, std::span<const std::string> fields,
                TimePoint now);
   void write(RedisSession& session, Table& table, store::EntryId entry, std::uint64_t sequence,
@@ -130,6 +132,7 @@ class Mirror {
   std::vector<Retry> retries_;  ///< entries at whose keys was something else
   std::vector<std::string_view> words_;
   std::vector<char> news_;
+  std::size_t turns_ = 0;  ///< left in this `fill`
   bool more_ = false;
   bool checking_ = false;
   TimePoint checked_{};

@@ -34,6 +34,7 @@ Restore::Restore(pipeline::Hub& hub, std::string_view prefix, TimePoint now)
 void Restore::begin(RedisSession& session, TimePoint now) {
   cursor_.assign(1, '0');
   keys_.clear();
+  at_ = 0;
   scan(session, now);
 }
 

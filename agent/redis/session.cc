@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "agent/base/printable.h"
 #include "agent/redis/command.h"
 #include "agent/redis/words.h"
 
@@ -17,7 +18,7 @@ std::string info_value(std::string_view info, std::string_view name) {
   const std::size_t at = info.find(start);
   if (at == std::string_view::npos) return {};
   const std::string_view rest = info.substr(at + start.size());
-  return std::string(rest.substr(0, rest.find_first_of("\r\n")));
+  return readable(rest.substr(0, rest.find_first_of("\r\n")));
 }
 
 constexpr std::size_t kKeptOutput = std::size_t{1} << 16U;
