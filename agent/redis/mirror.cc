@@ -31,7 +31,7 @@ void Mirror::begin(const Server& server, TimePoint now) {
 
 void Mirror::start_over() {
   for (Table& table : tables_) {
-    table.sent = table.confirmed = 0;
+    table.sent = table.confirmed = table.mark = 0;
     table.definition.clear();
   }
   for (Sent& sent : in_flight_) sent.sequence = 0;
@@ -43,16 +43,21 @@ void Mirror::look_for_tables() {
   for (auto& [name, record] : hub_.registry().tables()) {
     if (!record.output || !hub_.registry().rules().mirrors(name)) continue;
     const bool known = std::any_of(tables_.begin(), tables_.end(),
-                                   [&](const Table& table) { return table.record == &record; });
+                                   [of = &record](const Table& table) { return table.record == of; });
     if (known) continue;
     tables_.emplace_back(record, prefix_);
     record.output->add_reader();
   }
 }
 
+void Mirror::note(const Sent& sent) {
+  in_flight_.push_back(sent);
+  if (sent.table != nullptr) ++sent.table->unanswered;
+}
+
 void Mirror::send(RedisSession& session, std::initializer_list<std::string_view> words, const Sent& sent,
                   TimePoint now) {
-  in_flight_.push_back(sent);
+  note(sent);
   session.send(std::span(words.begin(), words.size()), now);
 }
 
@@ -70,14 +75,17 @@ void Mirror::fill(RedisSession& session, TimePoint now) {
   more_ = false;
   if (tables_.empty()) return;
   const std::string list = prefix_ + ":tables";
-  if (!checking_ && now - checked_ >= kCheckEvery) {
+  // Before anything was listed, that there is no list says nothing.
+  const bool listed = std::any_of(tables_.begin(), tables_.end(),
+                                  [](const Table& table) { return !table.definition.empty(); });
+  if (listed && !checking_ && now - checked_ >= kCheckEvery) {
     checking_ = true;
     send(session, {"EXISTS", list}, {nullptr, What::kCheck, 0, 0}, now);
   }
   for (const Retry& retry : std::exchange(retries_, {})) {
     if (!retry.table->record->table->uses(retry.entry)) continue;
-    send(session, {"DEL", retry.table->keys.of(retry.entry)}, {retry.table, What::kRoom, retry.entry, 0},
-         now);
+    send(session, {"DEL", retry.table->keys.of(retry.entry)},
+         {retry.table, What::kRoom, retry.entry, 0, true}, now);
     write(session, *retry.table, retry.entry, 0, now);
   }
   for (Table& table : tables_) define(session, table, now);
@@ -109,33 +117,39 @@ bool Mirror::fill(RedisSession& session, Table& table, TimePoint now) {
     if (output.newest(place.entry) == place.sequence) write(session, table, place.entry, place.sequence, now);
   }
   table.sent = feed.last();
+  // What has gone before it was its turn has no reply of its own.
+  if (table.unanswered == 0) table.confirmed = table.sent;
   return true;
 }
 
 void Mirror::write(RedisSession& session, Table& table, EntryId entry, std::uint64_t sequence,
                    TimePoint now) {
   const store::Table& from = *table.record->table;
+  if (from.layout().columns().empty()) return;  // Redis has no hash without a field
+  const bool retried = sequence == 0;
   const std::string_view key = table.keys.of(entry);
   if (!from.shown(entry, now)) {
-    return send(session, {"DEL", key}, {&table, What::kRemoval, entry, sequence}, now);
+    return send(session, {"DEL", key}, {&table, What::kRemoval, entry, sequence, retried}, now);
   }
   words_.assign({"HSET", key});
   for (const std::string& field : table.fields.of(entry, now, std::chrono::system_clock::now()))
     words_.push_back(field);
   const bool ends = from.definition().expire.count() != 0;
-  in_flight_.push_back({&table, What::kFields, entry, ends ? 0 : sequence});
+  note({&table, What::kFields, entry, ends ? 0 : sequence, retried});
   session.send(words_, now);
   if (!ends) return;
   const std::string remaining = fmt::format("{}", (from.end(entry) - now).count());
-  send(session, {"PEXPIRE", key, remaining}, {&table, What::kLife, entry, sequence}, now);
+  send(session, {"PEXPIRE", key, remaining}, {&table, What::kLife, entry, sequence, retried}, now);
 }
 
 Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
   if (in_flight_.empty()) return refuse(Reason::kRedis, "protocol: it answers what was not asked");
+  // It stays in flight then: `ended` looks at what was not done.
+  if (reply.error() && stops_all(reply.text)) return refuse(Reason::kRedis, explain(reply.text));
   const Sent sent = in_flight_.front();
   in_flight_.pop_front();
+  if (sent.table != nullptr) --sent.table->unanswered;
   if (reply.error()) {
-    if (stops_all(reply.text)) return refuse(Reason::kRedis, explain(reply.text));
     if (sent.what == What::kFields && kind_of(reply.text) == "WRONGTYPE") {
       retries_.push_back({sent.table, sent.entry});
     } else {
@@ -153,7 +167,7 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
       writes_.add({}, 1, now);
       break;
     case What::kRemoval:
-      ++counted_.removed;
+      if (!reply.error()) ++counted_.removed;
       break;
     case What::kCheck:
       checking_ = false;
@@ -175,9 +189,18 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
 void Mirror::ended() {
   for (const Sent& sent : in_flight_) {
     if (sent.what == What::kDefinition) sent.table->definition.clear();
+    // Its place in the feed was confirmed when something else was found at its key.
+    const auto same = [&](const Retry& retry) {
+      return retry.table == sent.table && retry.entry == sent.entry;
+    };
+    if (sent.retried && (retries_.empty() || !same(retries_.back())))
+      retries_.push_back({sent.table, sent.entry});
   }
   in_flight_.clear();
-  for (Table& table : tables_) table.sent = table.confirmed;
+  for (Table& table : tables_) {
+    table.sent = table.confirmed;
+    table.unanswered = 0;
+  }
   more_ = false;
 }
 

@@ -64,6 +64,7 @@ class Mirror {
     std::string definition;  ///< as Redis has it; empty: not at all
     std::uint64_t sent = 0;  ///< sequence numbers of the feed
     std::uint64_t confirmed = 0;
+    std::size_t unanswered = 0;  ///< commands in flight
     /// The feed's end at some time, until it is confirmed.
     std::uint64_t mark = 0;
     TimePoint marked{};
@@ -75,6 +76,7 @@ class Mirror {
     What what;
     store::EntryId entry;
     std::uint64_t sequence;  ///< confirmed by its reply; 0: nothing is
+    bool retried = false;    ///< by `Retry`
   };
   struct Retry {
     Table* table;
@@ -87,6 +89,7 @@ class Mirror {
   bool fill(RedisSession& session, Table& table, TimePoint now);
   void write(RedisSession& session, Table& table, store::EntryId entry, std::uint64_t sequence,
              TimePoint now);
+  void note(const Sent& sent);
   void send(RedisSession& session, std::initializer_list<std::string_view> words, const Sent& sent,
             TimePoint now);
   void start_over();
