@@ -45,7 +45,7 @@ void Mirror::begin(const Server& server, TimePoint now) {
 
 void Mirror::start_over() {
   for (Table& table : tables_) {
-    table.sent = table.confirmed = 0;
+    table.sent = table.confirmed = table.mark = 0;
     table.contributions_sent = table.contributions_confirmed = 0;
     table.definition.clear();
   }
@@ -58,16 +58,21 @@ void Mirror::look_for_tables() {
   for (auto& [name, record] : hub_.registry().tables()) {
     if (!record.output || !hub_.registry().rules().mirrors(name)) continue;
     const bool known = std::any_of(tables_.begin(), tables_.end(),
-                                   [&](const Table& table) { return table.record == &record; });
+                                   [of = &record](const Table& table) { return table.record == of; });
     if (known) continue;
     tables_.emplace_back(record, options_.prefix);
     record.output->add_reader();
   }
 }
 
+void Mirror::note(const Sent& sent) {
+  in_flight_.push_back(sent);
+  if (sent.table != nullptr) ++sent.table->unanswered;
+}
+
 void Mirror::send(RedisSession& session, std::initializer_list<std::string_view> words, const Sent& sent,
                   TimePoint now) {
-  in_flight_.push_back(sent);
+  note(sent);
   session.send(std::span(words.begin(), words.size()), now);
 }
 
@@ -85,15 +90,11 @@ void Mirror::fill(RedisSession& session, TimePoint now) {
   more_ = false;
   turns_ = kTurns;
   if (tables_.empty()) return;
-  const std::string list = options_.prefix + ":tables";
-  if (!checking_ && now - checked_ >= kCheckEvery) {
-    checking_ = true;
-    send(session, {"EXISTS", list}, {nullptr, What::kCheck, 0, 0}, now);
-  }
+  check_list(session, now);
   for (const Retry& retry : std::exchange(retries_, {})) {
     if (!retry.table->record->table->uses(retry.entry)) continue;
-    send(session, {"DEL", retry.table->keys.of(retry.entry)}, {retry.table, What::kRoom, retry.entry, 0},
-         now);
+    send(session, {"DEL", retry.table->keys.of(retry.entry)},
+         {retry.table, What::kRoom, retry.entry, 0, true}, now);
     write(session, *retry.table, retry.entry, 0, now);
   }
   for (Table& table : tables_) define(session, table, now);
@@ -102,6 +103,19 @@ void Mirror::fill(RedisSession& session, TimePoint now) {
   });
   // Another one is the first next time.
   tables_.splice(tables_.end(), tables_, tables_.begin());
+}
+
+// A list that is shorter than it was made is that of a server that was flushed.
+void Mirror::check_list(RedisSession& session, TimePoint now) {
+  if (checking_ || now - checked_ < kCheckEvery) return;
+  if (std::exchange(list_is_foreign_, false)) {
+    send(session, {"DEL", options_.prefix + ":tables"}, {nullptr, What::kRoom, 0, 0}, now);
+    for (Table& table : tables_) table.definition.clear();
+  }
+  listed_ = static_cast<std::int64_t>(std::count_if(
+      tables_.begin(), tables_.end(), [](const Table& table) { return !table.definition.empty(); }));
+  checking_ = true;
+  send(session, {"HLEN", options_.prefix + ":tables"}, {nullptr, What::kCheck, 0, 0}, now);
 }
 
 void Mirror::define(RedisSession& session, Table& table, TimePoint now) {
@@ -126,6 +140,8 @@ bool Mirror::fill(RedisSession& session, Table& table, TimePoint now) {
     if (output.newest(place.entry) == place.sequence) write(session, table, place.entry, place.sequence, now);
   }
   table.sent = feed.last();
+  // What has gone before it was its turn has no reply of its own.
+  if (table.unanswered == 0) table.confirmed = table.sent;
   return true;
 }
 
@@ -152,6 +168,7 @@ bool Mirror::fill_contributions(RedisSession& session, Table& table, TimePoint n
     }
   }
   table.contributions_sent = feed.last();
+  if (table.unanswered == 0) table.contributions_confirmed = table.contributions_sent;
   return true;
 }
 
@@ -168,21 +185,24 @@ bool Mirror::take_turn(const RedisSession& session) {
 void Mirror::write(RedisSession& session, Table& table, EntryId entry, std::uint64_t sequence,
                    TimePoint now) {
   const store::Table& from = *table.record->table;
+  if (from.layout().columns().empty()) return;  // Redis has no hash without a field
+  const bool retried = sequence == 0;
   const std::string_view key = table.keys.of(entry);
   if (!from.shown(entry, now)) {
-    send(session, {"DEL", key}, {&table, What::kRemoval, entry, sequence}, now);
+    send(session, {"DEL", key}, {&table, What::kRemoval, entry, sequence, retried}, now);
     if (options_.publish) publish(session, table, entry, {}, now);
     return;
   }
   const std::span<const std::string> fields = table.fields.of(entry, now, hub_.setup().wall_clock());
   words_.assign({"HSET", key});
   words_.insert(words_.end(), fields.begin(), fields.end());
-  const bool ends = from.definition().expire.count() != 0;
-  in_flight_.push_back({&table, What::kFields, entry, ends ? 0 : sequence});
+  note({&table, What::kFields, entry, 0, retried});
   session.send(words_, now);
-  if (ends) {
-    const std::string remaining = fmt::format("{}", (from.end(entry) - now).count());
-    send(session, {"PEXPIRE", key, remaining}, {&table, What::kLife, entry, sequence}, now);
+  const Sent life{&table, What::kLife, entry, sequence, retried};
+  if (from.definition().expire.count() != 0) {
+    send(session, {"PEXPIRE", key, fmt::format("{}", (from.end(entry) - now).count())}, life, now);
+  } else {
+    send(session, {"PERSIST", key}, life, now);
   }
   if (options_.publish) publish(session, table, entry, fields, now);
 }
@@ -214,10 +234,12 @@ void Mirror::publish(RedisSession& session, Table& table, EntryId entry, std::sp
 
 Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
   if (in_flight_.empty()) return refuse(Reason::kRedis, "protocol: it answers what was not asked");
+  // It stays in flight then: `ended` looks at what was not done.
+  if (reply.error() && stops_all(reply.text)) return refuse(Reason::kRedis, explain(reply.text));
   const Sent sent = in_flight_.front();
   in_flight_.pop_front();
+  if (sent.table != nullptr) --sent.table->unanswered;
   if (reply.error()) {
-    if (stops_all(reply.text)) return refuse(Reason::kRedis, explain(reply.text));
     if (sent.what == What::kFields && kind_of(reply.text) == "WRONGTYPE") {
       retries_.push_back({sent.table, sent.entry});
     } else {
@@ -235,12 +257,13 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
       writes_.add({}, 1, now);
       break;
     case What::kRemoval:
-      ++counted_.removed;
+      if (!reply.error()) ++counted_.removed;
       break;
     case What::kCheck:
       checking_ = false;
       checked_ = now;
-      if (reply.number == 0 && !reply.error()) {
+      list_is_foreign_ = reply.error() && kind_of(reply.text) == "WRONGTYPE";
+      if (reply.number < listed_ && !reply.error()) {
         ++counted_.rewritten;
         start_over();
       }
@@ -261,11 +284,18 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
 void Mirror::ended() {
   for (const Sent& sent : in_flight_) {
     if (sent.what == What::kDefinition) sent.table->definition.clear();
+    // Its place in the feed was confirmed when something else was found at its key.
+    const auto same = [&](const Retry& retry) {
+      return retry.table == sent.table && retry.entry == sent.entry;
+    };
+    if (sent.retried && (retries_.empty() || !same(retries_.back())))
+      retries_.push_back({sent.table, sent.entry});
   }
   in_flight_.clear();
   for (Table& table : tables_) {
     table.sent = table.confirmed;
     table.contributions_sent = table.contributions_confirmed;
+    table.unanswered = 0;
   }
   more_ = false;
 }

@@ -79,6 +79,7 @@ class Mirror {
     std::uint64_t confirmed = 0;
     std::uint64_t contributions_sent = 0;  ///< of the relay's feed
     std::uint64_t contributions_confirmed = 0;
+    std::size_t unanswered = 0;  ///< commands in flight
     /// The feed's end at some time, until it is confirmed.
     std::uint64_t mark = 0;
     TimePoint marked{};
@@ -99,6 +100,7 @@ class Mirror {
     What what;
     store::EntryId entry;
     std::uint64_t sequence;  ///< of one of the feeds, confirmed by its reply; 0: nothing is
+    bool retried = false;    ///< by `Retry`
   };
   struct Retry {
     Table* table;
@@ -106,6 +108,7 @@ class Mirror {
   };
 
   void look_for_tables();
+  void check_list(RedisSession& session, TimePoint now);
   void define(RedisSession& session, Table& table, TimePoint now);
   /// False once enough is in flight.
   bool fill(RedisSession& session, Table& table, TimePoint now);
@@ -117,6 +120,7 @@ class Mirror {
                TimePoint now);
   void write(RedisSession& session, Table& table, store::EntryId entry, std::uint64_t sequence,
              TimePoint now);
+  void note(const Sent& sent);
   void send(RedisSession& session, std::initializer_list<std::string_view> words, const Sent& sent,
             TimePoint now);
   void start_over();
@@ -135,6 +139,8 @@ class Mirror {
   std::size_t turns_ = 0;  ///< left in this `fill`
   bool more_ = false;
   bool checking_ = false;
+  std::int64_t listed_ = 0;  ///< how many tables the list had when it is checked
+  bool list_is_foreign_ = false;
   TimePoint checked_{};
   Standing counted_;
   RecentTimes writes_;

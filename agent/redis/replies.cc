@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <hiredis/hiredis.h>
 
+#include <new>
+
 namespace stickmesh::redis {
 
 // What hiredis calls while it reads: makes the parts of the reply where they belong.
@@ -10,29 +12,46 @@ struct Building {
   static Reply* place(const redisReadTask* task) {
     auto& reader = *static_cast<ReplyReader*>(task->privdata);
     if (task->parent == nullptr) {
-      reader.replies_ = 0;
+      reader.replies_ = reader.bytes_ = 0;
       return &reader.root_;
     }
     return &static_cast<Reply*>(task->parent->obj)->list[static_cast<std::size_t>(task->idx)];
   }
 
+  // hiredis has no other way to hear of it than as of memory that is short.
+  static bool takes(const redisReadTask* task, std::size_t ReplyReader::*sum, std::size_t more,
+                    std::size_t limit) {
+    auto& reader = *static_cast<ReplyReader*>(task->privdata);
+    reader.too_much_ = more > limit - reader.*sum;
+    if (!reader.too_much_) reader.*sum += more;
+    return !reader.too_much_;
+  }
+
+  // Nothing may be thrown through functions in C.
+  template <typename Fill>
+  static void* filled(Reply* reply, Fill&& fill) noexcept {
+    try {
+      fill();
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
+    return reply;
+  }
+
   static void* text(const redisReadTask* task, char* text, std::size_t size) {
     Reply* reply = place(task);
+    if (!takes(task, &ReplyReader::bytes_, size, ReplyReader::kMaxBytes)) return nullptr;
     reply->type = task->type == REDIS_REPLY_ERROR    ? Reply::Type::kError
                   : task->type == REDIS_REPLY_STATUS ? Reply::Type::kStatus
                                                      : Reply::Type::kText;
-    reply->text.assign(text, size);
-    return reply;
+    return filled(reply, [&] { reply->text.assign(text, size); });
   }
 
   static void* list(const redisReadTask* task, std::size_t size) {
     Reply* reply = place(task);
-    auto& reader = *static_cast<ReplyReader*>(task->privdata);
-    if (size > ReplyReader::kMaxReplies - reader.replies_) return nullptr;
-    reader.replies_ += size;
+    if (!takes(task, &ReplyReader::replies_, size, ReplyReader::kMaxReplies)) return nullptr;
     reply->type = Reply::Type::kList;
-    reply->list.assign(size, {});
-    return reply;
+    return filled(reply, [&] { reply->list.assign(size, {}); });
   }
   // Before 1.0 the size is an int.
   static void* list(const redisReadTask* task, int size) {
@@ -74,7 +93,12 @@ ReplyReader::~ReplyReader() = default;
 
 Result<void> ReplyReader::read(Bytes in, const std::function<Result<void>(const Reply&)>& take) {
   if (reader_ == nullptr) return refuse(Reason::kNoMemory, "no memory to read replies");
-  const auto unreadable = [this] {
+  const auto too_long = [] {
+    return refuse(Reason::kRedis, fmt::format("protocol: a reply is longer than {} bytes or {} parts",
+                                              kMaxBytes, kMaxReplies));
+  };
+  const auto unreadable = [&] {
+    if (too_much_) return too_long();
     return refuse(Reason::kRedis,
                   fmt::format("protocol: it sends what is no reply of Redis: {}", reader_->errstr));
   };
@@ -86,9 +110,7 @@ Result<void> ReplyReader::read(Bytes in, const std::function<Result<void>(const 
     if (reply == nullptr) break;
     if (auto taken = take(root_); !taken) return taken;
   }
-  if (reader_->len - reader_->pos > kMaxBytes) {
-    return refuse(Reason::kRedis, fmt::format("protocol: a reply is longer than {} bytes", kMaxBytes));
-  }
+  if (reader_->len - reader_->pos > kMaxBytes) return too_long();
   return {};
 }
 

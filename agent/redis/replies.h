@@ -48,6 +48,8 @@ class ReplyReader {
   std::unique_ptr<redisReader, void (*)(redisReader*)> reader_;
   Reply root_;
   std::size_t replies_ = 0;  ///< within |root_|
+  std::size_t bytes_ = 0;    ///< of texts within |root_|
+  bool too_much_ = false;    ///< one of the two is above its limit
 };
 
 }  // namespace stickmesh::redis

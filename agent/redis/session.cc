@@ -86,7 +86,13 @@ Bytes RedisSession::pending() const {
 
 void RedisSession::sent(std::size_t size, TimePoint /*now*/) {
   out_start_ += size;
-  if (out_start_ != out_.size()) return;
+  if (out_start_ != out_.size()) {
+    // A server that is always a little behind: what it has taken must not stay for as long as it is.
+    if (out_start_ < kKeptOutput || out_start_ < out_.size() / 2) return;
+    out_.erase(0, out_start_);
+    out_start_ = 0;
+    return;
+  }
   out_.clear();
   out_start_ = 0;
   if (out_.capacity() > 4 * kKeptOutput) out_.shrink_to_fit();
