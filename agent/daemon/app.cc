@@ -140,7 +140,6 @@ void App::serve() {
     serve_peers();
   }
   if (redis_) redis_->start();
-  snapshots_.start();
   hub_.wake();
 }
 
@@ -148,6 +147,7 @@ void App::serve_peers() {
   restores_ = false;
   for (net::Listener* listener : peer_listeners_) listener->resume();
   for (Dialler& dialler : diallers_) dialler.start();
+  snapshots_.start();
 }
 
 void App::close_inherited() {
@@ -375,7 +375,8 @@ void App::stop(const char* signal) {
 }
 
 void App::end() {
-  snapshots_.finish();
+  // Else the next start would not ask Redis again.
+  if (!restores_) snapshots_.finish();
   if (redis_) redis_->stop();
   listeners_.clear();
   peers_.close_all({Reason::kConnectionLost, "this agent stops"});

@@ -50,6 +50,10 @@ Handover::~Handover() {
 
 Result<std::uint64_t> Handover::begin() {
   if (abandoned_) return refuse(Reason::kReloadFailed, "this process was told to stop");
+  if (hub_.restoring()) {
+    return refuse(Reason::kReloadFailed,
+                  "what Redis has kept is being read back: ask again in a few seconds");
+  }
   // It will read the config as it is then.
   if (phase_ == Phase::kWaiting) return number_;
   if (phase_ != Phase::kIdle) {

@@ -1,6 +1,7 @@
 #include "agent/daemon/redis_client.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -42,6 +43,7 @@ Result<std::string> redis_password(const config::Redis& config) {
     return refuse(Reason::kSystem, fmt::format("redis.password-file: {}: {}", config.password_file,
                                                error == 0 ? "it has no line" : std::strerror(error)));
   }
+  if (password.ends_with('\r')) password.pop_back();
   if (password.size() > kMaxPassword) {
     return refuse(Reason::kSystem,
                   fmt::format("redis.password-file: {}: its first line is longer than {} bytes",
@@ -132,6 +134,9 @@ void RedisClient::dial() {
 void RedisClient::connected(Result<net::UniqueFd> socket) {
   if (!socket) return failed(socket.error(), loop_.now());
   ++connections_;
+  // What this connection could not send must not arrive after what the next one sends.
+  const linger none{1, 0};
+  ::setsockopt(socket->get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
   connection_ = std::make_unique<net::Connection>(loop_, std::move(*socket), address_,
                                                   tls_ && address_.is_ip() ? protect() : make_session(),
                                                   [this](net::Connection&, const Error& why) {
@@ -178,7 +183,9 @@ void RedisClient::failed(const Error& why, TimePoint now) {
   last_error_ = to_string(why);
   hub_.errors().record(why, fmt::format("Redis at {}", address_.to_string()), now);
   // One that is just loading, or slow, may still be there in time.
-  if (why.reason == Reason::kConnectFailed) end_restore("it is not there");
+  const bool may_come = why.reason == Reason::kRedis ? redis::kind_of(why.detail) == "LOADING"
+                                                     : why.reason != Reason::kConnectFailed;
+  if (!may_come) end_restore("it cannot be read");
   dial_timer_.set(now + delay_);
   delay_ = std::min(delay_ * 8 / 5, kLongestDelay);
 }

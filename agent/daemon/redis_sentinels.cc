@@ -89,6 +89,7 @@ Result<void> RedisSentinels::replied(const redis::Reply& reply, TimePoint /*now*
 }
 
 void RedisSentinels::next(const Error& why) {
+  if (left_ == 0) return;  // it has answered, and goes on
   const std::string asked = addresses_[at_].to_string();
   at_ = (at_ + 1) % addresses_.size();
   const std::size_t left = left_ - 1;

@@ -112,6 +112,7 @@ class Hub {
   void keep_changes(bool on);
   /// While something is read back from elsewhere, nothing is learned yet.
   void set_restoring(bool restoring) { restoring_ = restoring; }
+  bool restoring() const { return restoring_; }
   /// From now on what is heard of origins is kept in each table's relay, though there may be no other agent.
   void keep_heard();
   /// Puts totals up to date that are sent to nobody yet; otherwise a part of `run`. True when some have to

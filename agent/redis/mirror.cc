@@ -50,6 +50,7 @@ void Mirror::start_over() {
     table.definition.clear();
   }
   for (Sent& sent : in_flight_) sent.sequence = 0;
+  marked_ = false;
 }
 
 void Mirror::look_for_tables() {
@@ -90,7 +91,7 @@ void Mirror::fill(RedisSession& session, TimePoint now) {
   more_ = false;
   turns_ = kTurns;
   if (tables_.empty()) return;
-  check_list(session, now);
+  look_for_a_flush(session, now);
   for (const Retry& retry : std::exchange(retries_, {})) {
     if (!retry.table->record->table->uses(retry.entry)) continue;
     send(session, {"DEL", retry.table->keys.of(retry.entry)},
@@ -98,24 +99,35 @@ void Mirror::fill(RedisSession& session, TimePoint now) {
     write(session, *retry.table, retry.entry, 0, now);
   }
   for (Table& table : tables_) define(session, table, now);
+  // Each in its turn, or those that come first would leave the others no room while they keep coming.
+  contributions_first_ = !contributions_first_;
   more_ = !std::all_of(tables_.begin(), tables_.end(), [&](Table& table) {
+    if (contributions_first_) return fill_contributions(session, table, now) && fill(session, table, now);
     return fill(session, table, now) && fill_contributions(session, table, now);
   });
   // Another one is the first next time.
   tables_.splice(tables_.end(), tables_, tables_.begin());
 }
 
-// A list that is shorter than it was made is that of a server that was flushed.
-void Mirror::check_list(RedisSession& session, TimePoint now) {
-  if (checking_ || now - checked_ < kCheckEvery) return;
-  if (std::exchange(list_is_foreign_, false)) {
-    send(session, {"DEL", options_.prefix + ":tables"}, {nullptr, What::kRoom, 0, 0}, now);
+void Mirror::look_for_a_flush(RedisSession& session, TimePoint now) {
+  const std::string agents = options_.prefix + ":agents";
+  const std::string list = options_.prefix + ":tables";
+  const std::string& name = hub_.setup().agent_name;
+  if (!checking_ && !foreign_.empty()) {
+    send(session, {"DEL", foreign_}, {nullptr, What::kRoom, 0, 0}, now);
+    if (foreign_ == agents) marked_ = false;
     for (Table& table : tables_) table.definition.clear();
+    foreign_.clear();
   }
+  if (!std::exchange(marked_, true)) {
+    send(session, {"HSET", agents, name, "1"}, {nullptr, What::kMark, 0, 0}, now);
+  }
+  if (checking_ || now - checked_ < kCheckEvery) return;
+  checking_ = true;
   listed_ = static_cast<std::int64_t>(std::count_if(
       tables_.begin(), tables_.end(), [](const Table& table) { return !table.definition.empty(); }));
-  checking_ = true;
-  send(session, {"HLEN", options_.prefix + ":tables"}, {nullptr, What::kCheck, 0, 0}, now);
+  send(session, {"HLEN", list}, {nullptr, What::kList, 0, 0}, now);
+  send(session, {"HEXISTS", agents, name}, {nullptr, What::kMarker, 0, 0}, now);
 }
 
 void Mirror::define(RedisSession& session, Table& table, TimePoint now) {
@@ -129,6 +141,8 @@ void Mirror::define(RedisSession& session, Table& table, TimePoint now) {
 }
 
 bool Mirror::fill(RedisSession& session, Table& table, TimePoint now) {
+  // Others may have written more than an agent knows that has just begun.
+  if (!hub_.learned()) return true;
   pipeline::Output& output = *table.record->output;
   const store::ChangeFeed& feed = output.feed();
   for (std::size_t at = feed.after(table.sent); at < feed.size(); ++at) {
@@ -239,8 +253,9 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
   const Sent sent = in_flight_.front();
   in_flight_.pop_front();
   if (sent.table != nullptr) --sent.table->unanswered;
+  const bool wrong_type = reply.error() && kind_of(reply.text) == "WRONGTYPE";
   if (reply.error()) {
-    if (sent.what == What::kFields && kind_of(reply.text) == "WRONGTYPE") {
+    if (sent.what == What::kFields && wrong_type) {
       retries_.push_back({sent.table, sent.entry});
     } else {
       ++counted_.refused;
@@ -259,20 +274,25 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
     case What::kRemoval:
       if (!reply.error()) ++counted_.removed;
       break;
-    case What::kCheck:
+    case What::kList:
+      if (wrong_type) foreign_ = options_.prefix + ":tables";
+      if (reply.number >= listed_ || reply.error()) break;
+      for (Table& table : tables_) table.definition.clear();
+      break;
+    case What::kMarker:
       checking_ = false;
       checked_ = now;
-      list_is_foreign_ = reply.error() && kind_of(reply.text) == "WRONGTYPE";
-      if (reply.number < listed_ && !reply.error()) {
-        ++counted_.rewritten;
-        start_over();
-      }
+      if (wrong_type) foreign_ = options_.prefix + ":agents";
+      if (reply.number != 0 || reply.error()) break;
+      ++counted_.rewritten;
+      start_over();
       break;
     case What::kContribution:
       sent.table->contributions_confirmed = std::max(sent.table->contributions_confirmed, sent.sequence);
       return {};
     case What::kLife:
     case What::kRoom:
+    case What::kMark:
     case What::kNews:
     case What::kDefinition:
       break;
@@ -284,6 +304,7 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
 void Mirror::ended() {
   for (const Sent& sent : in_flight_) {
     if (sent.what == What::kDefinition) sent.table->definition.clear();
+    if (sent.what == What::kMark) marked_ = false;
     // Its place in the feed was confirmed when something else was found at its key.
     const auto same = [&](const Retry& retry) {
       return retry.table == sent.table && retry.entry == sent.entry;

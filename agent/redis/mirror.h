@@ -26,9 +26,9 @@ namespace stickmesh::redis {
 /// map of the fields, or nil of an entry that was cleared].
 ///
 /// Each entry is one hash, written by HSET and PEXPIRE, or removed by DEL once it was cleared. The hash
-/// PREFIX:tables has the definition of each table, in haproxy.cfg's words; that it is gone is how a server
-/// that was flushed is known. A server that is not the one from before, or is it after a restart, is written
-/// anew.
+/// PREFIX:tables has the definition of each table, in haproxy.cfg's words, and PREFIX:agents the name of each
+/// agent: that its own is gone is how an agent knows that Redis was flushed. A server that is not the one
+/// from before, or is it after a restart, is written anew.
 class Mirror {
  public:
   struct Options {
@@ -92,7 +92,9 @@ class Mirror {
     kNews,
     kContribution,
     kDefinition,
-    kCheck
+    kList,
+    kMark,
+    kMarker
   };
   /// A command without a reply.
   struct Sent {
@@ -108,7 +110,7 @@ class Mirror {
   };
 
   void look_for_tables();
-  void check_list(RedisSession& session, TimePoint now);
+  void look_for_a_flush(RedisSession& session, TimePoint now);
   void define(RedisSession& session, Table& table, TimePoint now);
   /// False once enough is in flight.
   bool fill(RedisSession& session, Table& table, TimePoint now);
@@ -138,9 +140,11 @@ class Mirror {
   std::vector<char> news_;
   std::size_t turns_ = 0;  ///< left in this `fill`
   bool more_ = false;
+  bool contributions_first_ = false;
   bool checking_ = false;
+  bool marked_ = false;      ///< Redis has this agent's marker
   std::int64_t listed_ = 0;  ///< how many tables the list had when it is checked
-  bool list_is_foreign_ = false;
+  std::string foreign_;      ///< one of our keys that is no hash
   TimePoint checked_{};
   Standing counted_;
   RecentTimes writes_;

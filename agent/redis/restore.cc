@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -29,7 +30,10 @@ std::string literal(std::string_view text) {
 }  // namespace
 
 Restore::Restore(pipeline::Hub& hub, std::string_view prefix, TimePoint now)
-    : hub_(hub), pattern_(fmt::format("{}:*@*:*", literal(prefix))), restoration_(hub, now) {}
+    : hub_(hub),
+      prefix_(fmt::format("{}:", prefix)),
+      pattern_(fmt::format("{}*@*:*", literal(prefix_))),
+      restoration_(hub, now) {}
 
 void Restore::begin(RedisSession& session, TimePoint now) {
   cursor_.assign(1, '0');
@@ -62,8 +66,10 @@ Result<void> Restore::replied(RedisSession& session, const Reply& reply, TimePoi
     keys_.clear();
     at_ = 0;
     for (const Reply& key : reply.list[1].list) {
-      if (key.type != Reply::Type::kText) continue;
-      keys_.push_back(key.text);
+      // The pattern also fits the keys of longer prefixes, and of entries whose own key has an '@'.
+      const std::string_view rest =
+          std::string_view(key.text).substr(std::min(prefix_.size(), key.text.size()));
+      if (key.type == Reply::Type::kText && rest.find('@') < rest.find(':')) keys_.push_back(key.text);
     }
     for (const std::string& key : keys_) session.send(std::array<std::string_view, 2>{"GET", key}, now);
     if (!keys_.empty()) return {};

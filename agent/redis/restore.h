@@ -37,6 +37,7 @@ class Restore {
   void take(const std::string& value, TimePoint now);
 
   pipeline::Hub& hub_;
+  const std::string prefix_;  ///< with the colon behind it
   const std::string pattern_;
   snapshot::Restoration restoration_;
   std::string cursor_;

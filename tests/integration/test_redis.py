@@ -111,7 +111,7 @@ class MirrorTest(RedisTest):
         self.set("clients", "joe", gpc0=1)
         self.set("other", 5, gpc0=1)
         self.wait_field("site:other:5", "gpc0", 1)
-        self.assertEqual(self.redis.keys(), {"site:other:5", "site:tables"})
+        self.assertEqual(self.redis.keys(), {"site:other:5", "site:tables", "site:agents"})
         self.assertEqual(set(self.redis.hash("site:tables")), {"other"})
 
     def test_changes_are_published(self) -> None:
@@ -138,7 +138,8 @@ class MirrorTest(RedisTest):
         self.assertEqual(self.daemon.value("other", "5", "gpc0"), 200)
         # What was in flight, and once for each time that all before it was confirmed.
         self.assertLess(int(self.show()["Written_total"]), 100)
-        self.assertEqual(self.redis.info("db3").split(",")[0], "keys=3", "the list, the total, and what the agent itself has counted")
+        self.assertEqual(self.redis.info("db3").split(",")[0], "keys=4",
+                         "the agents, the tables, the total, and what the agent itself has counted")
 
 
 class RestoreTest(RedisTest):
@@ -222,10 +223,40 @@ class RestoreTest(RedisTest):
         entry = wait.until(lambda: self.daemon.table("quick").get("1"), what="it is back")
         self.assertLess(entry["gpc0_rate"], 900)
 
+    def test_stopped_while_it_is_read(self) -> None:
+        """No snapshot of what is not there yet is left, so that the next start reads Redis again; a reload has to wait."""
+        self.server()
+        self.agent()
+        self.fill(5, 1)
+        wait.until(lambda: len(self.contributions("other")), lambda count: count == 5, what="all are in Redis")
+        self.lose(self.daemon)
+        assert self.redis.process is not None
+        self.redis.process.freeze()
+        self.daemon.start()
+        self.assertIn("is being read back", self.daemon.reload())
+        self.daemon.stop()
+        self.redis.process.thaw()
+        self.daemon.start()
+        wait.until(lambda: self.daemon.used("other"), lambda count: count == 5, what="they are back")
+
+    def test_keys_that_only_look_alike(self) -> None:
+        """Those of a longer prefix, and of entries whose key is an address with an `@`."""
+        self.server()
+        self.agent('prefix = "site"')
+        self.set("clients", "joe@example.com:80", gpc0=1)
+        wait.until(lambda: len(self.redis.keys("site:clients@*")), lambda count: count == 1, what="it is in Redis")
+        value = self.redis.ask("GET", next(iter(self.redis.keys("site:clients@*"))))
+        self.assertNotEqual(value, "")
+        self.redis.ask("RENAME", next(iter(self.redis.keys("site:clients@*"))), "site:test:clients@lb1:amy")
+        self.lose(self.daemon)
+        self.daemon.start()
+        wait.until(self.daemon.log, lambda log: log.count("contributions restored") == 2, what="it is over")
+        self.assertEqual((self.daemon.table("clients"), self.daemon.errors()), ({}, {}))
+
     def test_it_is_not_there_and_not_waited_for(self) -> None:
         self.server(start=False)
         self.agent()
-        wait.until(self.daemon.log, lambda log: "0 contributions restored" in log and "it is not there" in log)
+        wait.until(self.daemon.log, lambda log: "0 contributions restored" in log and "it cannot be read" in log)
 
     def test_frozen_it_is_not_waited_for_long(self) -> None:
         """Instances are let in after `learn-timeout`, and what Redis had is not read later."""

@@ -103,6 +103,11 @@ class FakeRedis {
       }
       return number(fresh);
     }
+    if (name == "HEXISTS" && words.size() == 3) {
+      const auto found = keys.find(words[1]);
+      if (found == keys.end()) return number(0);
+      return found->second.hash ? number(found->second.fields.count(words[2])) : std::string(kWrongType);
+    }
     if (name == "PERSIST" && words.size() == 2) {
       const auto found = keys.find(words[1]);
       if (found != keys.end()) found->second.life.reset();

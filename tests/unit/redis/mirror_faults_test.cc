@@ -13,6 +13,7 @@ using ::testing::StartsWith;
 
 const std::string kJoe = "stickmesh:t:joe";
 const std::string kTables = "stickmesh:tables";
+const std::string kAgents = "stickmesh:agents";
 constexpr Duration kCheckEvery{2000};
 
 class MirrorFaultsTest : public MirrorTest {
@@ -25,7 +26,7 @@ class MirrorFaultsTest : public MirrorTest {
   std::vector<std::string> keys_of(std::string_view name) {
     std::vector<std::string> keys;
     for (const Words& words : std::exchange(server_.commands, {})) {
-      if (words[0] == name && words[1] != kTables) keys.push_back(words[1]);
+      if (words[0] == name && words[1] != kTables && words[1] != kAgents) keys.push_back(words[1]);
     }
     return keys;
   }
@@ -36,7 +37,8 @@ class MirrorFaultsTest : public MirrorTest {
   }
   void answer_with(const std::string& kind, const std::string& command) {
     server_.refuses = [=](const Words& words) -> std::optional<std::string> {
-      if (words[0] == command && words[1] != kTables) return "-" + kind + " said by the test\r\n";
+      if (words[0] == command && words[1] != kTables && words[1] != kAgents)
+        return "-" + kind + " said by the test\r\n";
       return std::nullopt;
     };
   }
@@ -138,7 +140,8 @@ TEST_F(MirrorFaultsTest, AServerThatHasAllIsOnlyAsked) {
   for (int round = 0; round < 30; ++round) run_and_settle(Duration(500));
   // One question each two seconds, or at the first occasion after them.
   EXPECT_EQ(server_.count("HLEN", kTables), 7U);
-  EXPECT_EQ(server_.commands.size(), 7U);
+  EXPECT_EQ(server_.count("HEXISTS", kAgents), 7U);
+  EXPECT_EQ(server_.commands.size(), 14U);
   EXPECT_EQ(standing().rewritten, 0U);
 }
 
@@ -323,12 +326,12 @@ TEST_F(MirrorFaultsTest, ARefusedQuestionIsNoFlush) {
   fill("t", 3);
   run_and_settle();
   server_.refuses = [](const Words& words) -> std::optional<std::string> {
-    if (words[0] == "HLEN") return "-ERR unknown command\r\n";
+    if (words[0] == "HLEN" || words[0] == "HEXISTS") return "-ERR unknown command\r\n";
     return std::nullopt;
   };
   for (int round = 0; round < 4; ++round) run_and_settle(Duration(1000));
   EXPECT_EQ(standing().rewritten, 0U);
-  EXPECT_EQ(server_.count("HSET"), 4U);
+  EXPECT_EQ(server_.count("HSET"), 5U) << "three entries, the table and the agent";
 }
 
 TEST_F(MirrorFaultsTest, SomethingElseInPlaceOfTheListMakesRoomForIt) {
@@ -337,6 +340,25 @@ TEST_F(MirrorFaultsTest, SomethingElseInPlaceOfTheListMakesRoomForIt) {
   for (int round = 0; round < 3; ++round) run_and_settle(kCheckEvery);
   EXPECT_NE(server_.field(kTables, "t"), "-");
   EXPECT_EQ(standing().rewritten, 0U);
+}
+
+TEST_F(MirrorFaultsTest, SomethingElseInPlaceOfTheMarkerMakesRoomForIt) {
+  fill("t", 3);
+  run_and_settle();
+  server_.keys[kAgents] = {.hash = false};
+  for (int round = 0; round < 4; ++round) run_and_settle(kCheckEvery);
+  EXPECT_EQ(server_.field(kAgents, "agent-1"), "1");
+  EXPECT_EQ(standing().rewritten, 0U);
+}
+
+TEST_F(MirrorFaultsTest, AFlushIsSeenThoughAnotherAgentHasWrittenSince) {
+  fill("t", 3);
+  run_and_settle();
+  server_.keys.erase("stickmesh:t:key-1");
+  server_.keys[kAgents].fields = {{"agent-2", "1"}};
+  for (int round = 0; round < 3; ++round) run_and_settle(kCheckEvery);
+  EXPECT_EQ(standing().rewritten, 1U);
+  EXPECT_EQ(mirrored("t", "1"), 3U);
 }
 
 TEST_F(MirrorFaultsTest, AFlushIsSeenThoughAnotherTableWasListedSince) {

@@ -13,6 +13,7 @@ using ::testing::IsEmpty;
 
 const std::string kJoe = "stickmesh:t:joe";
 const std::string kTables = "stickmesh:tables";
+const std::string kAgents = "stickmesh:agents";
 
 TEST_F(MirrorTest, AnEntryIsAHashThatEndsWithIt) {
   declare("t");
@@ -20,7 +21,8 @@ TEST_F(MirrorTest, AnEntryIsAHashThatEndsWithIt) {
   set("t", "joe", {{"gpc0", 7}});
   run_and_settle();
   EXPECT_THAT(server_.commands,
-              ElementsAre(Words{"HSET", kTables, "t", "type string len 32 expire 10m store gpc0"},
+              ElementsAre(Words{"HSET", kAgents, "agent-1", "1"},
+                          Words{"HSET", kTables, "t", "type string len 32 expire 10m store gpc0"},
                           Words{"HSET", kJoe, "gpc0", "7"}, Words{"PEXPIRE", kJoe, "599980"}));
 }
 
@@ -92,7 +94,7 @@ TEST_F(MirrorTest, ABoundedNumberIsInFlightAndAllArrives) {
   EXPECT_EQ(standing().behind, 0U);
   EXPECT_EQ(mirrored("t", "3"), 4000U);
   EXPECT_EQ(mirrored("u", "4"), 4000U);
-  EXPECT_EQ(server_.count("HSET"), 8'002U);
+  EXPECT_EQ(server_.count("HSET"), 8'003U);
 }
 
 TEST_F(MirrorTest, LargeEntriesAreBoundedByTheirBytes) {
@@ -104,7 +106,7 @@ TEST_F(MirrorTest, LargeEntriesAreBoundedByTheirBytes) {
   EXPECT_NE(standing().behind, 0U);
   EXPECT_LE(session_->pending().size(), (std::size_t{1} << 20U) + 20'000);
   settle();
-  EXPECT_EQ(server_.keys.size(), 301U);
+  EXPECT_EQ(server_.keys.size(), 302U);
 }
 
 TEST_F(MirrorTest, NoTableIsLastForever) {
@@ -224,7 +226,7 @@ TEST_F(SomeTablesTest, OthersAreLeftOut) {
   run_and_settle();
   std::vector<std::string> keys;
   for (const auto& [key, value] : server_.keys) keys.push_back(key);
-  EXPECT_THAT(keys, ElementsAre(kTables, "stickmesh:web.api:joe", "stickmesh:web:joe"));
+  EXPECT_THAT(keys, ElementsAre(kAgents, kTables, "stickmesh:web.api:joe", "stickmesh:web:joe"));
   EXPECT_EQ(server_.keys[kTables].fields.size(), 2U);
 }
 
