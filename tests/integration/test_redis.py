@@ -168,7 +168,7 @@ class RestoreTest(RedisTest):
         wait.until(self.show, lambda now: now["Contributions_behind"] == now["Behind"] == "0", what="Redis has all of it")
         self.lose(self.daemon)
         self.daemon.start()
-        self.assertIn("2 contributions restored", self.daemon.log())
+        wait.until(self.daemon.log, lambda log: "2 contributions restored" in log, what="both are back")
         entry = self.daemon.table("clients")["a:b%c"]
         self.assertEqual((entry["gpc0"], entry["server_key"]), (8, "web1"))
         self.assertEqual(self.daemon.value("http", "joe", "http_req_cnt"), 5)
