@@ -202,7 +202,7 @@ class RestoreTest(RedisTest):
         self.redis.ask("SET", "stickmesh:none@a:b", "")
         self.lose(self.daemon)
         self.daemon.start()
-        wait.until(self.daemon.log, lambda log: "contributions restored" in log, what="it is over")
+        wait.until(self.daemon.log, lambda log: log.count("contributions restored") == 2, what="it is over")
         self.assertIn("2 contributions restored; 0 had expired, 0 were left out, 4 were damaged", self.daemon.log())
         self.assertEqual(set(self.daemon.table("other")), {key.rsplit(":", 1)[1] for key in rest})
         self.assertEqual({reason: count for reason, count in self.daemon.errors().items()},
