@@ -30,8 +30,8 @@ class RedisTest(MeshTest):
         self._sources.append(("redis", lambda: self.redis.process.log() if self.redis.process else ""))
         return self.redis.start() if start else self.redis
 
-    def agent(self, keys: str = "", extra: str = TABLES, **config: object) -> Agent:
-        section = f'\n[redis]\naddress = "127.0.0.1:{self.redis.port}"\nflush-interval = "20ms"\n{keys}\n'
+    def agent(self, keys: str = "", extra: str = TABLES, flush: str = "20ms", **config: object) -> Agent:
+        section = f'\n[redis]\naddress = "127.0.0.1:{self.redis.port}"\nflush-interval = "{flush}"\n{keys}\n'
         self.daemon = self.start_agent(AgentConfig(extra=extra + section, **config))  # type: ignore[arg-type]
         return self.daemon
 
@@ -127,7 +127,7 @@ class MirrorTest(RedisTest):
 
     def test_many_changes_of_a_key_are_written_once(self) -> None:
         self.server()
-        self.agent("db = 3")
+        self.agent("db = 3", flush="500ms")
         self.wait_connected()
         assert self.redis.process is not None
         self.redis.process.freeze()
