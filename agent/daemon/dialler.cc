@@ -2,14 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace stickmesh::daemon {
 
 namespace {
 
-constexpr Duration kFirstDelay{100};
-constexpr Duration kLongestDelay{5000};
 constexpr Duration kPatience{2000};
 
 }  // namespace
@@ -23,8 +19,7 @@ Dialler::Dialler(net::Loop& loop, pipeline::Hub& hub, PeerSessions& sessions, ne
       peer_(peer),
       address_(address),
       connector_(loop, [this](Result<net::UniqueFd> socket) { connected(std::move(socket)); }),
-      timer_(loop, [this] { dial(); }),
-      delay_(kFirstDelay) {}
+      timer_(loop, [this] { dial(); }) {}
 
 void Dialler::dial() {
   if (peer_.link != nullptr || connector_.busy() || handshaking_) return;
@@ -49,16 +44,12 @@ void Dialler::connected(Result<net::UniqueFd> socket) {
 }
 
 void Dialler::session_ended() {
-  delay_ = kFirstDelay;
+  backoff_.reset();
   retry();
 }
 
-// Spread over half of the delay, so that two sides that dial each other do not meet for ever.
 void Dialler::retry() {
-  const Duration wait(
-      std::uniform_int_distribution<Duration::rep>(delay_.count() / 2, delay_.count())(random_));
-  timer_.set(loop_.now() + wait);
-  delay_ = std::min(delay_ * 8 / 5, kLongestDelay);
+  timer_.set(loop_.now() + backoff_.next());
 }
 
 }  // namespace stickmesh::daemon

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <random>
-
 #include "agent/daemon/peer_sessions.h"
+#include "agent/net/backoff.h"
 #include "agent/net/connection_set.h"
 #include "agent/net/connector.h"
 #include "agent/net/loop.h"
@@ -38,9 +37,8 @@ class Dialler {
   net::SocketAddress address_;
   net::Connector connector_;
   net::Timer timer_;
-  Duration delay_;
+  net::Backoff backoff_;
   bool handshaking_ = false;
-  std::minstd_rand random_{std::random_device{}()};
 };
 
 }  // namespace stickmesh::daemon

@@ -19,8 +19,6 @@ namespace stickmesh::daemon {
 
 namespace {
 
-constexpr Duration kFirstDelay{100};
-constexpr Duration kLongestDelay{5000};
 constexpr Duration kPatience{2000};
 /// A connection that was good for so long has the next one follow at once.
 constexpr Duration kGood{1000};
@@ -64,7 +62,6 @@ RedisClient::RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redi
       login_{config.user, std::move(password), config.db, "stickmesh-" + hub.setup().agent_name},
       mirror_(hub, {config.prefix, config.restore, config.publish}),
       prefix_(config.prefix),
-      delay_(kFirstDelay),
       connector_(loop, [this](Result<net::UniqueFd> socket) { connected(std::move(socket)); }),
       dial_timer_(loop, [this] { dial(); }),
       flush_timer_(loop, [this] { flush(); }),
@@ -186,8 +183,7 @@ void RedisClient::failed(const Error& why, TimePoint now) {
   const bool may_come = why.reason == Reason::kRedis ? redis::kind_of(why.detail) == "LOADING"
                                                      : why.reason != Reason::kConnectFailed;
   if (!may_come) end_restore("it cannot be read");
-  dial_timer_.set(now + delay_);
-  delay_ = std::min(delay_ * 8 / 5, kLongestDelay);
+  dial_timer_.set(now + backoff_.next());
 }
 
 void RedisClient::ready(const redis::Server& server, TimePoint now) {
@@ -241,7 +237,7 @@ Result<void> RedisClient::replied(const redis::Reply& reply, TimePoint now) {
 }
 
 void RedisClient::settled(TimePoint now) {
-  if (now - ready_since_ >= kGood) delay_ = kFirstDelay;
+  if (now - ready_since_ >= kGood) backoff_.reset();
   if (mirroring_ && mirror_.can_go_on(*session_)) slice_.schedule();
 }
 

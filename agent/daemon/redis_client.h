@@ -11,6 +11,7 @@
 #include "agent/admin/redis_source.h"
 #include "agent/config/config.h"
 #include "agent/daemon/redis_sentinels.h"
+#include "agent/net/backoff.h"
 #include "agent/net/connection.h"
 #include "agent/net/connector.h"
 #include "agent/net/timer.h"
@@ -80,7 +81,7 @@ class RedisClient final : public admin::RedisSource, private redis::SessionUser 
   bool mirroring_ = false;  ///< of the session, the replies are the mirror's
   TimePoint ready_since_{};
   std::uint64_t connections_ = 0;
-  Duration delay_;
+  net::Backoff backoff_;
   std::map<std::string, std::uint64_t> errors_;  ///< by kind
   std::string last_error_;
   std::optional<RedisSentinels> sentinels_;

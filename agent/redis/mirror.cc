@@ -30,7 +30,11 @@ Mirror::Table::Table(pipeline::TableRecord& of, std::string_view prefix)
       fields(*of.table) {}
 
 Mirror::Mirror(pipeline::Hub& hub, Options options)
-    : hub_(hub), options_(std::move(options)), encoder_(hub, snapshot::Encoder::Scope::kOne) {
+    : hub_(hub),
+      options_(std::move(options)),
+      list_(options_.prefix + ":tables"),
+      agents_(options_.prefix + ":agents"),
+      encoder_(hub, snapshot::Encoder::Scope::kOne) {
   if (options_.contributions) hub_.keep_heard();
 }
 
@@ -47,7 +51,7 @@ void Mirror::start_over() {
   for (Table& table : tables_) {
     table.sent = table.confirmed = table.mark = 0;
     table.contributions_sent = table.contributions_confirmed = 0;
-    table.definition.clear();
+    table.listed.reset();
   }
   for (Sent& sent : in_flight_) sent.sequence = 0;
   marked_ = false;
@@ -110,34 +114,31 @@ void Mirror::fill(RedisSession& session, TimePoint now) {
 }
 
 void Mirror::look_for_a_flush(RedisSession& session, TimePoint now) {
-  const std::string agents = options_.prefix + ":agents";
-  const std::string list = options_.prefix + ":tables";
   const std::string& name = hub_.setup().agent_name;
   if (!checking_ && !foreign_.empty()) {
     send(session, {"DEL", foreign_}, {nullptr, What::kRoom, 0, 0}, now);
-    if (foreign_ == agents) marked_ = false;
-    for (Table& table : tables_) table.definition.clear();
+    if (foreign_ == agents_) marked_ = false;
+    for (Table& table : tables_) table.listed.reset();
     foreign_.clear();
   }
   if (!std::exchange(marked_, true)) {
-    send(session, {"HSET", agents, name, "1"}, {nullptr, What::kMark, 0, 0}, now);
+    send(session, {"HSET", agents_, name, "1"}, {nullptr, What::kMark, 0, 0}, now);
   }
   if (checking_ || now - checked_ < kCheckEvery) return;
   checking_ = true;
   listed_ = static_cast<std::int64_t>(std::count_if(
-      tables_.begin(), tables_.end(), [](const Table& table) { return !table.definition.empty(); }));
-  send(session, {"HLEN", list}, {nullptr, What::kList, 0, 0}, now);
-  send(session, {"HEXISTS", agents, name}, {nullptr, What::kMarker, 0, 0}, now);
+      tables_.begin(), tables_.end(), [](const Table& table) { return table.listed.has_value(); }));
+  send(session, {"HLEN", list_}, {nullptr, What::kList, 0, 0}, now);
+  send(session, {"HEXISTS", agents_, name}, {nullptr, What::kMarker, 0, 0}, now);
 }
 
 void Mirror::define(RedisSession& session, Table& table, TimePoint now) {
-  TableDefinition definition = table.record->table->definition();
-  definition.name.clear();
-  std::string words = describe(definition);
-  if (words == table.definition) return;
-  table.definition = std::move(words);
-  send(session, {"HSET", options_.prefix + ":tables", table.record->table->name(), table.definition},
-       {&table, What::kDefinition, 0, 0}, now);
+  const TableDefinition& definition = table.record->table->definition();
+  if (table.listed == definition) return;
+  table.listed = definition;
+  TableDefinition nameless = definition;
+  nameless.name.clear();
+  send(session, {"HSET", list_, definition.name, describe(nameless)}, {&table, What::kDefinition, 0, 0}, now);
 }
 
 bool Mirror::fill(RedisSession& session, Table& table, TimePoint now) {
@@ -275,14 +276,14 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
       if (!reply.error()) ++counted_.removed;
       break;
     case What::kList:
-      if (wrong_type) foreign_ = options_.prefix + ":tables";
+      if (wrong_type) foreign_ = list_;
       if (reply.number >= listed_ || reply.error()) break;
-      for (Table& table : tables_) table.definition.clear();
+      for (Table& table : tables_) table.listed.reset();
       break;
     case What::kMarker:
       checking_ = false;
       checked_ = now;
-      if (wrong_type) foreign_ = options_.prefix + ":agents";
+      if (wrong_type) foreign_ = agents_;
       if (reply.number != 0 || reply.error()) break;
       ++counted_.rewritten;
       start_over();
@@ -303,7 +304,7 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
 
 void Mirror::ended() {
   for (const Sent& sent : in_flight_) {
-    if (sent.what == What::kDefinition) sent.table->definition.clear();
+    if (sent.what == What::kDefinition) sent.table->listed.reset();
     if (sent.what == What::kMark) marked_ = false;
     // Its place in the feed was confirmed when something else was found at its key.
     const auto same = [&](const Retry& retry) {

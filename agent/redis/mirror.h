@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -74,8 +75,8 @@ class Mirror {
     std::string channel;
     EntryKeys keys;
     EntryFields fields;
-    std::string definition;  ///< as Redis has it; empty: not at all
-    std::uint64_t sent = 0;  ///< sequence numbers of the feed
+    std::optional<TableDefinition> listed;  ///< as Redis has it
+    std::uint64_t sent = 0;                 ///< sequence numbers of the feed
     std::uint64_t confirmed = 0;
     std::uint64_t contributions_sent = 0;  ///< of the relay's feed
     std::uint64_t contributions_confirmed = 0;
@@ -130,6 +131,8 @@ class Mirror {
 
   pipeline::Hub& hub_;
   const Options options_;
+  const std::string list_;    ///< PREFIX:tables
+  const std::string agents_;  ///< PREFIX:agents
   snapshot::Encoder encoder_;
   std::string run_;  ///< of the server that has what was confirmed
   std::list<Table> tables_;

@@ -2,8 +2,10 @@
 mirror comes to say the same again."""
 from __future__ import annotations
 
+import os
 import shutil
 import time
+import unittest.mock
 
 from support import http_client, redis, wait
 from support.agent import Agent, AgentConfig
@@ -274,12 +276,14 @@ class RestoreTest(RedisTest):
 
 class AccessTest(RedisTest):
     def test_user_and_password(self) -> None:
-        self.server("--requirepass", "s3cret", "--user", "mirror", "on", ">pa55word", "~*", "+@all", start=False)
+        rights = "client|setname info hset hlen hexists pexpire persist del select scan get set publish"  # README's
+        self.server("--requirepass", "s3cret", "--user", "mirror", "on", ">pa55word", "~stickmesh:*", "&stickmesh:*", "-@all",
+                    *(f"+{right}" for right in rights.split()), start=False)
         self.redis.password = "s3cret"
         self.redis.start()
         secret = self.directory / "secret"
         secret.write_text("wrong\n")
-        self.agent(f'user = "mirror"\npassword-file = "{secret}"')
+        self.agent(f'user = "mirror"\npassword-file = "{secret}"\ndb = 0\npublish = true')
         wait.until(self.kinds, lambda kinds: kinds.get("WRONGPASS", 0) >= 2, what="it is refused, and tries again")
         self.assertIn("the user or the password is wrong", self.show()["Last_error"])
         self.set("other", 5, gpc0=1)
@@ -298,6 +302,15 @@ class AccessTest(RedisTest):
         self.agent()
         wait.until(self.kinds, lambda kinds: kinds.get("NOAUTH", 0) >= 1, what="it is refused")
         self.assertIn("set redis.password-file", self.show()["Last_error"])
+
+    def test_the_password_of_the_environment(self) -> None:
+        self.server("--requirepass", "s3cret", start=False)
+        self.redis.password = "s3cret"
+        self.redis.start()
+        with unittest.mock.patch.dict(os.environ, {"STICKMESH_REDIS_PASSWORD": "s3cret"}):
+            self.agent()
+        self.set("other", 5, gpc0=1)
+        self.wait_same()
 
     def test_a_password_file_that_is_not_there(self) -> None:
         self.server(start=False)
