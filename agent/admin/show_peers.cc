@@ -46,10 +46,10 @@ std::string number_or_dash(const std::optional<Number>& number) {
 std::string Commands::show_peers(TimePoint now) const {
   std::string out(kColumns);
   const auto put = std::back_inserter(out);
-  constexpr peers::Traffic kNone;
+  constexpr peers::Traffic kNoTraffic;
   for (const pipeline::Peer& peer : hub_.peers()) {
     const pipeline::PeerLink* link = peer.link;
-    const peers::Traffic& traffic = link == nullptr ? kNone : link->session().traffic();
+    const peers::Traffic& traffic = link == nullptr ? kNoTraffic : link->session().traffic();
     fmt::format_to(put, "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n",
                    cell(peer.setup.name), kind_words(peer), expected_words(peer), direction_words(peer),
                    state_words(peer, now), peer.pid, address(peer), link == nullptr ? 0 : link->tables_in(),

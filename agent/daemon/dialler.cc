@@ -6,7 +6,7 @@ namespace stickmesh::daemon {
 
 namespace {
 
-constexpr Duration kPatience{2000};
+constexpr Duration kConnectTime{2000};
 
 }  // namespace
 
@@ -24,7 +24,7 @@ Dialler::Dialler(net::Loop& loop, pipeline::Hub& hub, PeerSessions& sessions, ne
 void Dialler::dial() {
   if (peer_.link != nullptr || connector_.busy() || handshaking_) return;
   if (connections_.suspended()) return retry();
-  connector_.start(address_, kPatience);
+  connector_.start(address_, kConnectTime);
 }
 
 void Dialler::connected(Result<net::UniqueFd> socket) {

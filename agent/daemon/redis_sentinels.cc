@@ -13,7 +13,7 @@ namespace stickmesh::daemon {
 namespace {
 
 /// For one of them, until it has answered: others may know more than one that hangs.
-constexpr Duration kPatience{1000};
+constexpr Duration kAnswerTime{1000};
 
 bool is_text(const redis::Reply& reply) {
   return reply.type == redis::Reply::Type::kText;
@@ -29,7 +29,7 @@ RedisSentinels::RedisSentinels(net::Loop& loop, std::vector<net::SocketAddress> 
       on_answer_(std::move(on_answer)),
       connector_(loop, [this](Result<net::UniqueFd> socket) { connected(std::move(socket)); }),
       patience_(loop, [this] {
-        next({Reason::kIdleTimeout, fmt::format("no answer within {} ms", kPatience.count())});
+        next({Reason::kIdleTimeout, fmt::format("no answer within {} ms", kAnswerTime.count())});
       }) {}
 
 RedisSentinels::~RedisSentinels() {
@@ -51,8 +51,8 @@ void RedisSentinels::cancel() {
 }
 
 void RedisSentinels::dial() {
-  patience_.set(loop_.now() + kPatience);
-  connector_.start(addresses_[at_], kPatience);
+  patience_.set(loop_.now() + kAnswerTime);
+  connector_.start(addresses_[at_], kAnswerTime);
 }
 
 void RedisSentinels::connected(Result<net::UniqueFd> socket) {

@@ -15,7 +15,7 @@ namespace {
 // What an agent holds that was heard of within this time is as good as what is heard here.
 constexpr Duration kPresentElsewhere{2000};
 // Less than a mark's life, so that another agent takes over before the last mark has run out.
-constexpr Duration kPublishes{1200};
+constexpr Duration kFreshness{1200};
 
 // A reload at an instance of several agents is over by then.
 constexpr Duration kTwoProcesses{10'000};
@@ -246,7 +246,7 @@ Hub::Publishing Hub::publishing(const Peer& peer, TimePoint now) const {
   for (const MeshLink* link : fellows_) {
     const OriginRow* row = link->row(peer.origin);
     const bool publishes =
-        row != nullptr && row->home && row->synchronised && link->learned() && link->fresh(now, kPublishes);
+        row != nullptr && row->home && row->synchronised && link->learned() && link->fresh(now, kFreshness);
     if (publishes && link->peer().setup.name < setup_.agent_name) return Publishing::kElsewhere;
   }
   if (!learned_) return Publishing::kNowhere;
