@@ -19,6 +19,8 @@ constexpr std::string_view kHelp =
     "show spoe                                       events of HAProxy's SPOE filter, and who sends them\n"
     "show redis                                      the mirror in Redis: its state, how far it is behind, "
     "errors\n"
+    "show lua                                        hooks: calls, errors, time, memory, what was not "
+    "loaded\n"
     "show limits                                     limits as they are in force, and as configured\n"
     "show errors                                     refusals by reason, and the newest of them\n"
     "set table NAME key K [expire TIME] data.TYPE V ...\n"
@@ -116,6 +118,7 @@ std::unique_ptr<Answer> Commands::run(std::string_view line, TimePoint now) {
     if (is("show", "errors")) return text_answer(show_errors());
     if (is("show", "spoe")) return text_answer(show_spoe(now));
     if (is("show", "redis")) return text_answer(show_redis(now));
+    if (is("show", "lua")) return text_answer(show_lua(now));
     if (is("show", "limits")) return text_answer(show_limits());
   }
   if (is("show", "peers") && words.size() == 3) return show_peer(words[2], now);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/admin/cli_session.h"
+#include "agent/admin/lua_source.h"
 #include "agent/admin/redis_source.h"
 #include "agent/admin/soft_restart.h"
 #include "agent/admin/spoe_source.h"
@@ -27,6 +28,8 @@ class Commands final : public CommandHandler {
   void set_spoe(const SpoeSource& spoe) { spoe_ = &spoe; }
   /// What `show redis` shows; must outlive it.
   void set_redis(const RedisSource& redis) { redis_ = &redis; }
+  /// What `show lua` shows; must outlive it.
+  void set_lua(const LuaSource& lua) { lua_ = &lua; }
   /// From now on every command is refused, because of |why|.
   void retire(std::string why) { retired_ = std::move(why); }
 
@@ -42,6 +45,7 @@ class Commands final : public CommandHandler {
   std::string show_errors() const;
   std::string show_spoe(TimePoint now) const;
   std::string show_redis(TimePoint now) const;
+  std::string show_lua(TimePoint now) const;
   std::string show_limits() const;
   std::unique_ptr<Answer> show_table(const Words& words, TimePoint now);
   std::unique_ptr<Answer> set_table(const Words& words, TimePoint now);
@@ -60,6 +64,7 @@ class Commands final : public CommandHandler {
   TimePoint started_;
   const SpoeSource* spoe_ = nullptr;
   const RedisSource* redis_ = nullptr;
+  const LuaSource* lua_ = nullptr;
   std::string retired_;
 };
 

@@ -57,6 +57,7 @@ constexpr std::array<std::string_view, kReasonCount> kNames = {
     "frame-timeout",
     "overload",
     "redis",
+    "hook",
     "system",
 };
 

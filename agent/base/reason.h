@@ -59,6 +59,7 @@ enum class Reason : std::uint8_t {
   kFrameTimeout,        ///< SPOE: a frame that was begun and not finished in time
   kOverload,            ///< SPOE: answered without a decision, because the deadline had passed
   kRedis,               ///< an answer of Redis that is an error, or none at all
+  kHook,                ///< a Lua hook that cannot be loaded, or has failed
   kSystem,              ///< the operating system refused
   kCount,
 };

@@ -50,6 +50,11 @@ App::App(const config::Config& config, std::string config_file, std::string prog
       work_deferred_(loop_, [this] { work(); }),
       end_timer_(loop_, [this] { loop_.stop(); }) {
   commands_.set_spoe(spoe_);
+  if (!config.hook.empty()) {
+    hooks_.emplace(hub_, hook_setups_of(config));
+    commands_.set_lua(*hooks_);
+    spoe_.set_hooks(*hooks_);
+  }
   hub_.set_wakeup([this] { work_deferred_.schedule(); });
   hub_.on_session_ended([this](const pipeline::Peer& peer) {
     for (Dialler& dialler : diallers_) {
@@ -102,9 +107,10 @@ Result<void> App::begin() {
   std::signal(SIGPIPE, SIG_IGN);
   signals_.emplace_back(loop_, SIGTERM, [this] { stop("SIGTERM"); });
   signals_.emplace_back(loop_, SIGINT, [this] { stop("SIGINT"); });
-  signals_.emplace_back(loop_, SIGHUP, [] {
+  signals_.emplace_back(loop_, SIGHUP, [this] {
     log::reopen();
     log::notice("SIGHUP: the log was reopened");
+    if (hooks_) hooks_->reload(loop_.now());
   });
   signals_.emplace_back(loop_, SIGUSR2, [this] {
     if (waiting() || spoe_.draining()) return;
@@ -112,6 +118,9 @@ Result<void> App::begin() {
   });
   for (const config::Table& table : config_.table) {
     registry_.declare(table.definition, static_cast<std::size_t>(table.size), loop_.now());
+  }
+  if (hooks_) {
+    if (auto loaded = hooks_->load(loop_.now()); !loaded) return loaded;
   }
   if (auto protection = protect_peers(); !protection) return protection;
   return restore_runtime();
@@ -348,7 +357,11 @@ void App::work() {
     return;
   }
   std::optional<TimePoint> next;
-  if (!handover_.frozen()) next = hub_.run(loop_.now());
+  if (!handover_.frozen()) {
+    next = hub_.run(loop_.now());
+    const auto hooks_next = hooks_ ? hooks_->run(loop_.now()) : std::nullopt;
+    if (hooks_next && (!next || *hooks_next < *next)) next = hooks_next;
+  }
   if (handover_.run(loop_.now())) next = loop_.now();
   if (next && (!work_timer_.active() || *next < work_timer_.when())) work_timer_.set(*next);
 }

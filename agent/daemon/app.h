@@ -16,6 +16,7 @@
 #include "agent/daemon/snapshots.h"
 #include "agent/daemon/spoe_server.h"
 #include "agent/daemon/takeover.h"
+#include "agent/hooks/hooks.h"
 #include "agent/net/connection_set.h"
 #include "agent/net/listener.h"
 #include "agent/net/loop.h"
@@ -82,6 +83,7 @@ class App {
   Handover handover_;
   admin::Commands commands_;
   SpoeServer spoe_;
+  std::optional<hooks::Hooks> hooks_;
   std::optional<RedisClient> redis_;  ///< nothing without `[redis] address`
   net::ConnectionSet peers_;
   net::ConnectionSet admins_;

@@ -10,6 +10,7 @@
 #include "agent/config/config_file.h"
 #include "agent/config/memory.h"
 #include "agent/daemon/app.h"
+#include "agent/daemon/wiring.h"
 
 namespace {
 
@@ -26,6 +27,10 @@ int check(const std::string& file, const config::Loaded& loaded) {
   }
   if (const auto password = daemon::redis_password(loaded.config.redis); !password) {
     fmt::print(stderr, "{}: {}\n", file, password.error().detail);
+    return 1;
+  }
+  if (const auto hooks = daemon::check_hooks(loaded.config, file); !hooks) {
+    fmt::print(stderr, "{}\n", hooks.error().detail);
     return 1;
   }
   for (const std::string& doubt : daemon::peers_tls_doubts(tls->get(), loaded.config, file))

@@ -219,6 +219,7 @@ admin::SpoeOverview SpoeServer::overview(TimePoint now) const {
                       {"Set_total", events.set},
                       {"Without_key_total", events.without_key},
                       {"Refused_total", events.refused},
+                      {"Hook_messages_total", events.hooked},
                       {"Unknown_messages_total", events.unknown},
                       {"Bytes_in_total", all.bytes_in},
                       {"Bytes_out_total", all.bytes_out}};

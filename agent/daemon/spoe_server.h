@@ -21,6 +21,9 @@ class SpoeServer final : public admin::SpoeSource {
  public:
   SpoeServer(net::Loop& loop, pipeline::Hub& hub, const config::Spoe& config);
 
+  /// Who handles messages that are not built in; must outlive it.
+  void set_hooks(spoe::OtherMessages& hooks) { handler_.set_others(hooks); }
+
   void accept(net::UniqueFd socket, const net::SocketAddress& from);
 
   /// While suspended: the connections as another process can go on with them, if it does before `resume`.

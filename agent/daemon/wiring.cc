@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/daemon/source.h"
+#include "agent/hooks/hooks.h"
 
 namespace stickmesh::daemon {
 
@@ -23,7 +24,34 @@ pipeline::Rules rules_of(const config::Config& config) {
   return {std::move(aggregates),
           {config.status.table, std::string(config::kLimitsTable)},
           std::move(replicated),
-          std::move(mirrored)};
+          std::move(mirrored),
+          !config.hook.empty()};
+}
+
+std::vector<hooks::HookSetup> hook_setups_of(const config::Config& config) {
+  std::vector<hooks::HookSetup> setups;
+  for (const config::Hook& hook : config.hook) {
+    hooks::HookSetup setup;
+    setup.file = hook.file;
+    const bool all = hook.frontends == std::vector<std::string>{"*"};
+    for (const std::string& pattern : hook.frontends) {
+      if (!all) setup.frontends.emplace_back(pattern);
+    }
+    setup.limits = {hook.call_time, static_cast<std::size_t>(hook.memory)};
+    setup.on_error = hook.on_error == config::OnError::kAllow  ? hooks::OnError::kAllow
+                     : hook.on_error == config::OnError::kDeny ? hooks::OnError::kDeny
+                                                               : hooks::OnError::kDefault;
+    setups.push_back(std::move(setup));
+  }
+  return setups;
+}
+
+Result<void> check_hooks(const config::Config& config, const std::string& config_file) {
+  const pipeline::Rules rules = rules_of(config);
+  pipeline::Registry registry(rules, config.agent.max_memory, config.peers.max_origins, /*hash_seed=*/0);
+  ErrorLog errors;
+  pipeline::Hub hub(hub_setup_of(config, config_file), registry, errors);
+  return hooks::Hooks(hub, hook_setups_of(config)).load({});
 }
 
 pipeline::HubSetup hub_setup_of(const config::Config& config, std::string config_file) {

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "agent/config/config.h"
+#include "agent/hooks/hook.h"
 #include "agent/pipeline/hub.h"
 #include "agent/pipeline/rules.h"
 
@@ -11,5 +13,9 @@ namespace stickmesh::daemon {
 /// The config in the terms of the pipeline.
 pipeline::Rules rules_of(const config::Config& config);
 pipeline::HubSetup hub_setup_of(const config::Config& config, std::string config_file);
+std::vector<hooks::HookSetup> hook_setups_of(const config::Config& config);
+
+/// Whether the scripts of all `[[hook]]`s can be loaded; none of their functions is called.
+Result<void> check_hooks(const config::Config& config, const std::string& config_file);
 
 }  // namespace stickmesh::daemon

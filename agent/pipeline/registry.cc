@@ -90,7 +90,7 @@ TableRecord& Registry::add(const TableDefinition& definition, std::size_t max_en
     record.output = std::make_unique<Output>(*record.table, treatment.output, treatment.rule->copies, now);
     log::info("table {}: {}; its total is published as {}", name, describe(standing), treatment.output);
   } else {
-    if (rules_.mirrors(name))
+    if (rules_.mirrors(name) || rules_.watched())
       record.output = std::make_unique<Output>(*record.table, "", Output::Copies{}, now);
     log::info("table {}: {}; no rule publishes it", name, describe(standing));
   }

@@ -58,11 +58,12 @@ class Rules {
     std::string limits;
   };
   Rules(std::vector<AggregateRule> aggregates, OwnTables own, std::vector<Pattern> replicated = {},
-        std::optional<Pattern> mirrored = {})
+        std::optional<Pattern> mirrored = {}, bool watched = false)
       : aggregates_(std::move(aggregates)),
         replicated_(std::move(replicated)),
         own_(std::move(own)),
-        mirrored_(std::move(mirrored)) {}
+        mirrored_(std::move(mirrored)),
+        watched_(watched) {}
   Rules(const Rules&) = delete;
   Rules& operator=(const Rules&) = delete;
 
@@ -73,6 +74,8 @@ class Rules {
   bool is_status(std::string_view name) const { return !own_.status.empty() && name == own_.status; }
   bool is_limits(std::string_view name) const { return !own_.limits.empty() && name == own_.limits; }
   /// Whether the table is kept in Redis, too.
+  /// Whether somebody in the agent may want to follow the changes of any table.
+  bool watched() const { return watched_; }
   bool mirrors(std::string_view name) const { return mirrored_ && mirrored_->match(name); }
 
  private:
@@ -80,6 +83,7 @@ class Rules {
   std::vector<Pattern> replicated_;
   OwnTables own_;
   std::optional<Pattern> mirrored_;
+  bool watched_;
 };
 
 }  // namespace stickmesh::pipeline

@@ -33,12 +33,12 @@ Result<void> EventHandler::notified(MessageReader messages, Answer& answer, Time
   keys_.clear();
   named_.clear();
   values_.clear();
+  arguments_.clear();
   uses_.forget_if_many();
   while (const std::optional<Message> message = messages.next()) {
     Use& use = uses_.find(message->name);
     if (use.kind() == Kind::kOther) {
-      ++counters_.unknown;
-      record(message->name, {Reason::kBadMessage, "nothing handles it: it is no track, lookup or set"}, now);
+      prepare_other(*message, use, messages);
     } else if (const Result<void> prepared = prepare(*message, use, messages); !prepared) {
       ++counters_.refused;
       record(message->name, prepared.error(), now);
@@ -47,7 +47,7 @@ Result<void> EventHandler::notified(MessageReader messages, Answer& answer, Time
   for (const Prepared& prepared : prepared_) {
     // From the first message that was counted on, the event is one that was dealt with.
     try {
-      carry_out(prepared, answer, now);
+      prepared.view == nullptr ? carry_out_other(prepared, answer, now) : carry_out(prepared, answer, now);
     } catch (const std::exception& exception) {
       ++counters_.refused;
       record(prepared.message, {Reason::kSystem, exception.what()}, now);
@@ -78,6 +78,16 @@ Result<void> EventHandler::prepare(const Message& message, Use& use, MessageRead
   }
   prepared_.push_back(prepared);
   return {};
+}
+
+void EventHandler::prepare_other(const Message& message, Use& use, MessageReader& reader) {
+  Prepared prepared;
+  prepared.message = message.name;
+  prepared.use = &use;
+  prepared.first_value = arguments_.size();
+  while (const std::optional<Argument> argument = reader.argument()) arguments_.push_back(*argument);
+  prepared.values = arguments_.size() - prepared.first_value;
+  prepared_.push_back(prepared);
 }
 
 Result<void> EventHandler::prepare_table(MessageReader& reader, Prepared& prepared) {
@@ -141,6 +151,17 @@ Result<void> EventHandler::prepare_value(const Argument& argument, Prepared& pre
   if (!value) return wrong(value.error());
   values_.push_back(*value);
   return {};
+}
+
+void EventHandler::carry_out_other(const Prepared& prepared, Answer& answer, TimePoint now) {
+  const auto arguments = std::span<const Argument>(arguments_).subspan(prepared.first_value, prepared.values);
+  if (others_ != nullptr && others_->handle(*prepared.use, prepared.message, arguments, answer, now)) {
+    ++counters_.hooked;
+    return;
+  }
+  ++counters_.unknown;
+  record(prepared.message,
+         {Reason::kBadMessage, "nothing handles it: it is no track, lookup or set, and no hook's"}, now);
 }
 
 void EventHandler::carry_out(const Prepared& prepared, Answer& answer, TimePoint now) {

@@ -8,6 +8,7 @@
 
 #include "agent/pipeline/hub.h"
 #include "agent/pipeline/own_writer.h"
+#include "spoe/events/other_messages.h"
 #include "spoe/events/table_view.h"
 #include "spoe/events/uses.h"
 #include "spoe/session/handler.h"
@@ -20,6 +21,7 @@ struct EventCounters {
   std::uint64_t looked_up = 0;
   std::uint64_t set = 0;
   std::uint64_t without_key = 0;  ///< of the above: HAProxy had no sample for the key
+  std::uint64_t hooked = 0;       ///< handled by a Lua hook
   std::uint64_t refused = 0;      ///< a wrong argument, or no room: without variables
   std::uint64_t unknown = 0;      ///< of a kind that nothing handles: without variables
 };
@@ -44,6 +46,9 @@ class EventHandler final : public Handler {
   /// Whether another process counts in place of this one: every event is then answered with `ok` false.
   void set_replaced(bool replaced) { replaced_ = replaced; }
 
+  /// Who handles messages that are no `track`, `lookup` or `set`; must outlive it.
+  void set_others(OtherMessages& others) { others_ = &others; }
+
   const EventCounters& counters() const { return counters_; }
 
  private:
@@ -54,13 +59,15 @@ class EventHandler final : public Handler {
     bool has_key = false;
     std::size_t key = 0, key_size = 0;        ///< in |keys_|
     std::size_t first = 0, count = 0;         ///< in |named_|
-    std::size_t first_value = 0, values = 0;  ///< in |values_|
+    std::size_t first_value = 0, values = 0;  ///< in |values_|; of a hook's message, its |arguments_|
   };
 
   Result<void> prepare(const Message& message, Use& use, MessageReader& reader);
   Result<void> prepare_table(MessageReader& reader, Prepared& prepared);
   Result<void> prepare_key(MessageReader& reader, Prepared& prepared);
+  void prepare_other(const Message& message, Use& use, MessageReader& reader);
   Result<void> prepare_value(const Argument& argument, Prepared& prepared);
+  void carry_out_other(const Prepared& prepared, Answer& answer, TimePoint now);
   void carry_out(const Prepared& prepared, Answer& answer, TimePoint now);
   void answer_totals(const Prepared& prepared, store::EntryId entry, Answer& answer, TimePoint now);
   /// What the limits say to the totals that an event is answered.
@@ -79,6 +86,7 @@ class EventHandler final : public Handler {
   TableViews views_;
   Uses uses_;
   pipeline::OwnWriter writer_;
+  OtherMessages* others_ = nullptr;
   EventCounters counters_;
   bool draining_ = false;
   bool replaced_ = false;
@@ -87,6 +95,7 @@ class EventHandler final : public Handler {
   std::vector<std::byte> keys_;
   std::vector<std::uint32_t> named_;  ///< fields that a message names, which are what it is answered
   std::vector<pipeline::OwnValue> values_;
+  std::vector<Argument> arguments_;  ///< of messages for hooks
 };
 
 }  // namespace stickmesh::spoe

@@ -20,6 +20,8 @@ class Use {
   explicit Use(std::string_view message);
 
   Kind kind() const { return kind_; }
+  /// What stands before the names of its variables.
+  const std::string& prefix() const { return prefix_; }
   const std::string& found() const { return found_; }
   const std::string& ready() const { return ready_; }
   const std::string& verdict() const { return verdict_; }

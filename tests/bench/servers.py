@@ -162,10 +162,10 @@ def _in_front(server: Server, directory: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bool = False, with_agent: bool = False,
                names: tuple[str, ...] = ("a", "b"), spoe: bool = False, in_front: bool = False,
-               mirror: str = "") -> Iterator[Server]:
+               mirror: str = "", hook: str = "") -> Iterator[Server]:
     """|with_haproxy| adds an instance lb1 to it, |with_agent| another agent, which is told everything, |names| are those of
     the scripted peers. With |spoe| it takes events, |in_front| from a HAProxy. |mirror| is ON with a redis-server, AWAY
-    without one, or OFF, which is the same table and no mirror."""
+    without one, or OFF, which is the same table and no mirror. |hook| is a Lua script."""
     define = MIRRORED_TABLE if mirror else TABLE
     config = AgentConfig(peers=[PeerConfig(name) for name in (*names, "lb1")], aggregates={"http": "http.total"},
                          level="notice", agent_section='max-memory = "8GiB"\nswitch-timeout = "10s"',
@@ -174,6 +174,9 @@ def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bo
         # On a busy machine some events would come too late for the usual deadline, and not be counted.
         config.spoe, config.spoe_section = [f"127.0.0.1:{free_port()}"], 'deadline = "10s"'
         config.extra = f'\n[[table]]\nname = "http"\ndefine = "{define}"\n'
+    if hook:
+        (directory / "hook.lua").write_text(hook)
+        config.extra += f'\n[[hook]]\nfile = "{directory}/hook.lua"\n'
     with contextlib.ExitStack() as stack:
         mirrored = stack.enter_context(_redis(directory)) if mirror == ON else None
         if mirror in (ON, AWAY):

@@ -19,6 +19,11 @@ ROWS = [
     Row("event_hot_1", "SPOE event, track, 1000 hot keys", "us CPU", _MUST, "2x", other=ECHO),
     Row("event_hot_2", "... of 2 origins", "us CPU", _MUST, "2x", beside="event_hot_1", other=ECHO),
     Row("event_hot_16", "... of 16 origins", "us CPU", _MUST, "2x", beside="event_hot_1", other=ECHO),
+    Row("event_hook", "SPOE event, a trivial Lua hook; ours / track, 1000 hot keys", "us CPU", "1.43x", beside="event_hot_hook",
+        speed=False, other=STICKMESH),
+    Row("event_hook_track", "... that tracks; ours / track", "us CPU", beside="event_hot_hook", speed=False, other=STICKMESH),
+    Row("event_hook_p99", "... until answered, p99; ours / track", "us", beside="event_hot_hook_p99", speed=False,
+        other=STICKMESH),
     Row("event_p50", "SPOE event, track, 100k keys, until answered, p50", "us", other=ECHO),
     Row("event_p99", "... p99", "us", other=ECHO),
     Row("requests_alone", "requests through HAProxy, no SPOE: the more the better", "1000/s"),
@@ -55,6 +60,25 @@ def _more_origins(server: Server, sizes: Sizes, names: tuple[str, ...]) -> Figur
             f"event_hot_{origins}": send(server, sizes, sizes.hot_keys, *TRACK)["us_per_event"]}
 
 
+# What `track` does, and next to nothing.
+HOOK = """
+local clients = stickmesh.table("http")
+stickmesh.on_message("nothing", function(event, answer) answer.verdict = "allow" end)
+stickmesh.on_message("count", function(event, answer)
+  local totals = clients:track(event.key, { http_req_cnt = 1, http_req_rate = 1 })
+  answer.http_req_cnt, answer.http_req_rate = totals.http_req_cnt, totals.http_req_rate
+end)
+"""
+
+
+def _hooks(server: Server, sizes: Sizes) -> Figures:
+    track = send(server, sizes, sizes.hot_keys, *TRACK)
+    nothing, count = (send(server, sizes, sizes.hot_keys, "--message", name, *TRACK[2:]) for name in ("nothing", "count"))
+    return {"event_hot_hook": track["us_per_event"], "event_hot_hook_p99": track["p99_us"],
+            "event_hook": nothing["us_per_event"], "event_hook_track": count["us_per_event"],
+            "event_hook_p99": count["p99_us"]}
+
+
 def _requests(server: Server, sizes: Sizes) -> Figures:
     url = f"http://127.0.0.1:{server.http_port}/"
     if warm_up := sizes.request_seconds // 4:
@@ -89,6 +113,7 @@ STEPS = [
     Step("events", STICKMESH, _events, {"spoe": True}),
     _origins_step(2),
     _origins_step(16),
+    Step("events, hook", STICKMESH, _hooks, {"spoe": True, "hook": HOOK}),
     Step("requests", HAPROXY, _requests, tools=("wrk",)),
     Step("requests", ECHO, _requests, {"in_front": True}, tools=("wrk",)),
     Step("requests", STICKMESH, _requests, {"in_front": True}, tools=("wrk",)),

@@ -212,13 +212,8 @@ http = "127.0.0.1:10303"
 [spoe]
 deadline = "20ms"
 max-frame-size = 4096
-[[hook]]
-file = "/a.lua"
-[[hook]]
-file = "/b.lua"
 )"),
-              ElementsAre("7: admin.http, admin.token-file: checked, but not in this build: it has no effect",
-                          "12: hook: checked, but not in this build: it has no effect"));
+              ElementsAre("7: admin.http, admin.token-file: checked, but not in this build: it has no effect"));
 }
 
 TEST(ConfigFileTest, NotesNothingForAPeerThatIsAnAgent) {

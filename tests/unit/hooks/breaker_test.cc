@@ -1,0 +1,46 @@
+#include "agent/hooks/breaker.h"
+
+#include <gtest/gtest.h>
+
+namespace stickmesh::hooks {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr TimePoint kStart{Duration(1000)};
+
+TEST(BreakerTest, FiftyErrorsWithinTenSecondsBypass) {
+  Breaker breaker;
+  for (int number = 1; number < 50; ++number) EXPECT_FALSE(breaker.failed(Breaker::kError, kStart));
+  EXPECT_TRUE(breaker.allows(kStart));
+  EXPECT_TRUE(breaker.failed(Breaker::kError, kStart + 10s));
+  EXPECT_FALSE(breaker.allows(kStart + 10s));
+  EXPECT_EQ(breaker.left(kStart + 10s), 30s);
+  EXPECT_FALSE(breaker.allows(kStart + 39'999ms));
+  EXPECT_TRUE(breaker.allows(kStart + 40s));
+}
+
+TEST(BreakerTest, FiveOverrunsDo) {
+  Breaker breaker;
+  for (int number = 1; number < 5; ++number) EXPECT_FALSE(breaker.failed(Breaker::kOverrun, kStart));
+  EXPECT_TRUE(breaker.failed(Breaker::kOverrun, kStart));
+}
+
+TEST(BreakerTest, FewErrorsOverALongTimeDoNot) {
+  Breaker breaker;
+  for (int number = 0; number < 1000; ++number) {
+    EXPECT_FALSE(breaker.failed(Breaker::kError, kStart + number * 1s));
+  }
+}
+
+TEST(BreakerTest, TheFirstCallAfterItDecides) {
+  Breaker breaker;
+  for (int number = 0; number < 5; ++number) breaker.failed(Breaker::kOverrun, kStart);
+  EXPECT_TRUE(breaker.failed(Breaker::kError, kStart + 30s));
+  EXPECT_FALSE(breaker.allows(kStart + 59s));
+  breaker.succeeded();
+  EXPECT_FALSE(breaker.failed(Breaker::kError, kStart + 60s));
+}
+
+}  // namespace
+}  // namespace stickmesh::hooks
