@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/admin/cli_session.h"
+#include "agent/admin/numbers_source.h"
 #include "agent/admin/redis_source.h"
 #include "agent/admin/soft_restart.h"
 #include "agent/admin/spoe_source.h"
@@ -27,6 +28,8 @@ class Commands final : public CommandHandler {
   void set_spoe(const SpoeSource& spoe) { spoe_ = &spoe; }
   /// What `show redis` shows; must outlive it.
   void set_redis(const RedisSource& redis) { redis_ = &redis; }
+  /// Numbers that `show info` shows, too; must outlive it.
+  void add_to_info(const NumbersSource& source) { info_.push_back(&source); }
   /// From now on every command is refused, because of |why|.
   void retire(std::string why) { retired_ = std::move(why); }
 
@@ -60,6 +63,7 @@ class Commands final : public CommandHandler {
   TimePoint started_;
   const SpoeSource* spoe_ = nullptr;
   const RedisSource* redis_ = nullptr;
+  std::vector<const NumbersSource*> info_;
   std::string retired_;
 };
 
