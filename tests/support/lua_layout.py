@@ -1,9 +1,10 @@
 """HAProxy configs that load stickmesh.lua, and what its runtime command says."""
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from support import agent
+from support import agent, haproxy
 from support.agent import columns
 from support.haproxy import HAProxy
 
@@ -32,7 +33,12 @@ def reporting(port: int, rules: str, origin: int) -> str:
 
 
 def threads(instance: HAProxy) -> list[dict[str, str]]:
-    """`show stickmesh`: a row for each thread."""
+    """`show stickmesh`: a row for each thread. In HAProxy 3.0.0 commands of Lua have no answer: there it is what the threads
+    have told each other, up to a second ago."""
+    if haproxy.version() == (3, 0):
+        rows = re.findall(r"^0x\S+ stickmesh-thread-(\d+) (.*)$", instance.cli("show map /dev/null"), re.M)
+        names = ["thread", "state", *_COUNTS]
+        return [dict(zip(names, [thread, *text.split("\t")])) for thread, text in rows]
     text = instance.cli("show stickmesh")
     return columns(text[text.index("#"):])
 
