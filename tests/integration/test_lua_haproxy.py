@@ -360,10 +360,12 @@ class ReportTest(LuaTest):
         self.assertEqual(self.daemon.value("login", ME, "gpc0_rate"), 200)
         for instance in self.instances.values():
             wait_sums(instance, queued=0, sent=100, dropped=0, lost=0, failures=0)
-            self.assertEqual({row["thread"] for row in threads(instance)}, {"1", "2", "3", "4"})
+            wait.until(lambda: {row["thread"] for row in threads(instance)}, lambda seen: seen == {"1", "2", "3", "4"},
+                       what="a state for each thread")
         numbers = self.info()
         self.assertEqual((numbers["Event_lines_total"], numbers["Event_lines_counted_total"]), (200, 200))
-        self.assertEqual(numbers["Event_connections_total"], sum(sums(one)["connects"] for one in self.instances.values()))
+        wait.until(lambda: sum(sums(one)["connects"] for one in self.instances.values()), what="each connection is counted",
+                   accept=lambda count: count == numbers["Event_connections_total"])
         self.assertEqual(self.daemon.errors(), {})
 
     def test_errors_by_status(self) -> None:
