@@ -9,6 +9,7 @@
 
 #include "agent/admin/cli_session.h"
 #include "agent/admin/lua_source.h"
+#include "agent/admin/numbers_source.h"
 #include "agent/admin/redis_source.h"
 #include "agent/admin/soft_restart.h"
 #include "agent/admin/spoe_source.h"
@@ -30,6 +31,8 @@ class Commands final : public CommandHandler {
   void set_redis(const RedisSource& redis) { redis_ = &redis; }
   /// What `show lua` shows; must outlive it.
   void set_lua(const LuaSource& lua) { lua_ = &lua; }
+  /// Numbers that `show info` shows, too; must outlive it.
+  void add_to_info(const NumbersSource& source) { info_.push_back(&source); }
   /// From now on every command is refused, because of |why|.
   void retire(std::string why) { retired_ = std::move(why); }
 
@@ -65,6 +68,7 @@ class Commands final : public CommandHandler {
   const SpoeSource* spoe_ = nullptr;
   const RedisSource* redis_ = nullptr;
   const LuaSource* lua_ = nullptr;
+  std::vector<const NumbersSource*> info_;
   std::string retired_;
 };
 

@@ -48,6 +48,9 @@ std::string Commands::show_info(TimePoint now) const {
   line("Max_memory_bytes", registry.budget().limit());
   line("Server_mismatches", hub_.servers().standing());
   line("Server_mismatches_total", hub_.servers().reported());
+  for (const NumbersSource* source : info_) {
+    for (const auto& [name, number] : source->numbers()) line(name, number);
+  }
   line("Errors", refusals);
   return out;
 }

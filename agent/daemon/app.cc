@@ -44,6 +44,7 @@ App::App(const config::Config& config, std::string config_file, std::string prog
            [this] { freeze(); }, [this] { thaw(); }, [this](pid_t successor) { retire(successor); }}),
       commands_(hub_, handover_, loop_.now()),
       spoe_(loop_, hub_, config.spoe),
+      lines_(loop_, hub_),
       peers_(loop_),
       admins_(loop_),
       work_timer_(loop_, [this] { work(); }),
@@ -55,6 +56,7 @@ App::App(const config::Config& config, std::string config_file, std::string prog
     commands_.set_lua(*hooks_);
     spoe_.set_hooks(*hooks_);
   }
+  if (!config.events.listen.empty()) commands_.add_to_info(lines_);
   hub_.set_wakeup([this] { work_deferred_.schedule(); });
   hub_.on_session_ended([this](const pipeline::Peer& peer) {
     for (Dialler& dialler : diallers_) {
@@ -131,6 +133,7 @@ Result<void> App::prepare(std::vector<net::UniqueFd> inherited) {
   if (auto listening = listen_for_commands(); !listening) return listening;
   if (auto listening = listen_for_peers(); !listening) return listening;
   if (auto listening = listen_for_events(); !listening) return listening;
+  if (auto listening = listen_for_lines(); !listening) return listening;
   for (net::Listener& listener : listeners_) listener.pause();
   if (auto made = make_redis_client(); !made) return made;
   return make_diallers();
@@ -178,6 +181,7 @@ void App::freeze() {
   for (net::Listener& listener : listeners_) listener.pause();
   peers_.suspend();
   spoe_.suspend();
+  lines_.suspend();
   admins_.suspend();
   snapshots_.pause();
 }
@@ -193,6 +197,7 @@ void App::thaw() {
   for (net::Listener& listener : listeners_) listener.resume();
   peers_.resume();
   spoe_.resume();
+  lines_.resume();
   admins_.resume();
   hub_.wake();
 }
@@ -210,6 +215,7 @@ void App::retire(pid_t successor) {
   admins_.resume();
   if (redis_) redis_->stop();
   spoe_.hand_on();
+  lines_.drop_all();
   end_timer_.set(loop_.now() + kGrace);
 }
 
@@ -322,6 +328,19 @@ Result<void> App::listen_for_events() {
   return {};
 }
 
+Result<void> App::listen_for_lines() {
+  for (const config::Listen& listen : config_.events.listen) {
+    auto socket = this->listen(config::to_string(listen.address), options_of(listen));
+    if (!socket) return tl::unexpected(socket.error());
+    listeners_.emplace_back(loop_, std::move(*socket),
+                            [this](net::UniqueFd client, const net::SocketAddress& from) {
+                              lines_.accept(std::move(client), from);
+                            });
+    log::info("events of stickmesh.lua are taken on {}", listeners_.back().address().to_string());
+  }
+  return {};
+}
+
 Result<void> App::make_diallers() {
   for (pipeline::Peer& peer : hub_.peers()) {
     if (peer.setup.address.empty()) continue;
@@ -394,6 +413,7 @@ void App::end() {
   listeners_.clear();
   peers_.close_all({Reason::kConnectionLost, "this agent stops"});
   diallers_.clear();
+  lines_.close_all({Reason::kConnectionLost, "this agent stops"});
   admins_.close_all({Reason::kConnectionLost, "this agent stops"});
   loop_.stop();
 }

@@ -11,6 +11,7 @@
 #include "agent/config/config.h"
 #include "agent/daemon/dialler.h"
 #include "agent/daemon/handover.h"
+#include "agent/daemon/line_server.h"
 #include "agent/daemon/peer_sessions.h"
 #include "agent/daemon/redis_client.h"
 #include "agent/daemon/snapshots.h"
@@ -61,6 +62,7 @@ class App {
   Result<void> listen_for_peers();
   Result<void> listen_for_commands();
   Result<void> listen_for_events();
+  Result<void> listen_for_lines();
   Result<void> make_diallers();
   Result<void> make_redis_client();
   /// Instances and other agents are let in, and dialled.
@@ -84,6 +86,7 @@ class App {
   admin::Commands commands_;
   SpoeServer spoe_;
   std::optional<hooks::Hooks> hooks_;
+  LineServer lines_;
   std::optional<RedisClient> redis_;  ///< nothing without `[redis] address`
   net::ConnectionSet peers_;
   net::ConnectionSet admins_;

@@ -99,18 +99,9 @@ Result<void> EventHandler::prepare_table(MessageReader& reader, Prepared& prepar
     return refuse(Reason::kBadMessage, "table: it is no string such as str(http)");
   }
   const std::string_view name = argument->value.text();
-  prepared.view = views_.find(name);
-  if (prepared.view == nullptr) {
-    return refuse(Reason::kNotFound,
-                  fmt::format("table: there is no table '{}': no instance has announced it, and no [[table]] "
-                              "declares it",
-                              shortened(name)));
-  }
-  if (prepared.view->output() && prepared.use->kind() != Kind::kLookup) {
-    return refuse(Reason::kBadMessage,
-                  fmt::format("table: '{}' is a total, which is only looked up: '{}' is counted",
-                              shortened(name), prepared.view->table().name()));
-  }
+  const auto view = prepared.use->kind() == Kind::kLookup ? views_.find_any(name) : views_.find_counted(name);
+  if (!view) return tl::unexpected(view.error());
+  prepared.view = *view;
   return {};
 }
 

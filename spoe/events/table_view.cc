@@ -1,9 +1,12 @@
 #include "spoe/events/table_view.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 
 #include "agent/aggregate/rate.h"
+#include "agent/base/printable.h"
 
 namespace stickmesh::spoe {
 
@@ -123,6 +126,24 @@ TableView* TableViews::find(std::string_view name) {
   }
   place->second->refresh();
   return place->second.get();
+}
+
+Result<TableView*> TableViews::find_any(std::string_view name) {
+  if (TableView* view = find(name)) return view;
+  return refuse(Reason::kNotFound,
+                fmt::format("table: there is no table '{}': no instance has announced it, and no [[table]] "
+                            "declares it",
+                            readable(name)));
+}
+
+Result<TableView*> TableViews::find_counted(std::string_view name) {
+  auto view = find_any(name);
+  if (view && (*view)->output()) {
+    return refuse(Reason::kBadMessage,
+                  fmt::format("table: '{}' is a total, which is only looked up: '{}' is counted",
+                              readable(name), (*view)->table().name()));
+  }
+  return view;
 }
 
 }  // namespace stickmesh::spoe

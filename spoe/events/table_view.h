@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/aggregate/totals.h"
+#include "agent/base/result.h"
 #include "agent/pipeline/limits.h"
 #include "agent/pipeline/registry.h"
 #include "spoe/wire/typed_data.h"
@@ -81,6 +82,10 @@ class TableViews {
   /// Null when there is no such table. A slash in front is left out, as in commands. Valid while the registry
   /// is.
   TableView* find(std::string_view name);
+  /// The same; an error says why there is none.
+  Result<TableView*> find_any(std::string_view name);
+  /// Likewise, of a table in which something can be counted: not a total.
+  Result<TableView*> find_counted(std::string_view name);
 
  private:
   pipeline::Registry& registry_;

@@ -167,7 +167,7 @@ class ConcurrentTest(InstanceTest):
         self.check(self.serve(self.messages, self.shown))
 
     def test_two_engines_and_four_threads(self) -> None:
-        with unittest.mock.patch.object(haproxy, "_GLOBAL", haproxy._GLOBAL.replace("nbthread 1", "nbthread 4")):
+        with unittest.mock.patch.object(haproxy, "_GLOBAL", haproxy._GLOBAL.replace("{threads}", "4")):
             layout = self.serve(self.messages, self.shown, frontends=2)
         self.check(layout)
         self.assertGreaterEqual(self.show()["Engines"], 2)

@@ -56,8 +56,9 @@ class HaproxyTest(unittest.TestCase):
         if soft != resource.RLIM_INFINITY and soft < count:
             resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
-    def start_haproxy(self, name: str, config: str, prefix: list[str] | None = None) -> HAProxy:
+    def start_haproxy(self, name: str, config: str, prefix: list[str] | None = None, threads: int = 1) -> HAProxy:
         instance = HAProxy(self.directory, name, config)
+        instance.threads = threads
         instance.prefix = prefix or []
         self.addCleanup(instance.stop)
         self._sources.append((f"haproxy {name}", (self.directory / f"{name}.log").read_text))

@@ -22,7 +22,7 @@ _CLI_LINE = 12000
 
 _GLOBAL = """global
     stats socket {socket} mode 600 level admin
-    nbthread 1
+    nbthread {threads}
 defaults
     mode http
     timeout client 60s
@@ -116,6 +116,7 @@ class HAProxy:
         self.config_path = directory / f"{name}.cfg"
         self.process: Process | None = None
         self.prefix: list[str] = []  # of the command, such as one that enters a network namespace
+        self.threads = 1
         self._old: list[Process] = []
         self._config = config
 
@@ -142,7 +143,7 @@ class HAProxy:
         self.process.kill()
 
     def _spawn(self, extra: list[str]) -> None:
-        self.config_path.write_text(_GLOBAL.format(socket=self.socket_path) + self._config)
+        self.config_path.write_text(_GLOBAL.format(socket=self.socket_path, threads=self.threads) + self._config)
         path = binary()
         assert path is not None, "no haproxy"
         self.process = Process(f"haproxy {self.name}",
