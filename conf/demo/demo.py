@@ -26,6 +26,7 @@ from support.process import Process  # noqa: E402
 from support.wait import NotReached, until  # noqa: E402
 
 ENGINE = ROOT / "conf/spoe-stickmesh.conf"
+LUA = ROOT / "lua/haproxy/stickmesh.lua"
 NAMES = ("lb1", "lb2")
 AGENTS = ("agent-1", "agent-2")
 LIMIT = 40  # requests of one client in ten seconds, at all instances together
@@ -33,7 +34,8 @@ LIMIT = 40  # requests of one client in ten seconds, at all instances together
 # these each instance alone sees 30.
 CLIENTS = {"alice": 1, "bob": 2, "mallory": 6}
 FAST = "mallory"
-EVENTS_LIMIT = 30  # its requests in a minute at the frontend that asks the agent, at both instances together
+EVENTS_LIMIT = 30  # its requests in a minute at the frontend that asks the agent, at both instances together; see stickmesh.toml
+LUA_CLIENT = "trudy"  # as fast as that, at the frontend that Lua protects
 WATCH_SECONDS = 40  # --once gives up after this
 REFRESH = 0.5
 
@@ -50,6 +52,7 @@ class Instance:
     agent_ports: dict[str, int]
     agent_events_ports: dict[str, int]
     http_port: int = dataclasses.field(default_factory=free_port)
+    lua_port: int = dataclasses.field(default_factory=free_port)
     events_port: int = dataclasses.field(default_factory=free_port)
     peers_port: int = dataclasses.field(default_factory=free_port)
 
@@ -63,6 +66,7 @@ class Instance:
         env = {"DEMO_SOCKET": str(self.socket), "DEMO_PEERS_PORT": str(self.peers_port),
                "DEMO_HTTP_PORT": str(self.http_port), "DEMO_LIMIT": str(LIMIT),
                "DEMO_EVENTS_PORT": str(self.events_port), "DEMO_EVENTS_LIMIT": str(EVENTS_LIMIT),
+               "DEMO_LUA_PORT": str(self.lua_port), "DEMO_LUA": str(LUA),
                "DEMO_ENGINE": str(config.with_name(ENGINE.name))}
         for name in AGENTS:
             prefix = f"DEMO_{name.upper().replace('-', '_')}"
@@ -148,6 +152,7 @@ class Demo:
         self.redis = redis.Redis(self.directory, own_session=True)
         self.answers = Answers()
         self.events = Answers()  # at the frontend that asks the agent
+        self.lua = Answers()  # at the one that Lua protects
         self.highest_rate = {name: 0 for name in NAMES}  # of the fast client, by the instance's own count
         self._agents: dict[str, Process] = {}
         self._pause = threading.Event()
@@ -203,6 +208,7 @@ class Demo:
         for client in CLIENTS:
             self._start_client(client, ports, self.answers)
         self._start_client(FAST, {name: instance.events_port for name, instance in self.instances.items()}, self.events)
+        self._start_client(LUA_CLIENT, {name: instance.lua_port for name, instance in self.instances.items()}, self.lua)
 
     def _start_client(self, client: str, ports: dict[str, int], answers: Answers) -> None:
         thread = threading.Thread(target=self._be_client, args=(client, ports, answers), daemon=True)
@@ -212,7 +218,7 @@ class Demo:
     def _be_client(self, client: str, ports: dict[str, int], answers: Answers) -> None:
         """Sends to one instance after the other, as a load balancer in front of them would."""
         turn = 0
-        while not self._over.wait(1.0 / CLIENTS[client]):
+        while not self._over.wait(1.0 / CLIENTS.get(client, CLIENTS[FAST])):
             if self._pause.is_set():
                 continue
             name = NAMES[turn % len(NAMES)]
@@ -281,12 +287,13 @@ def picture(demo: Demo, view: View) -> str:
                          f"           {cell(view.own, 'http_req_rate'):6} {cell(view.total, 'http_req_rate'):6}"
                          f"      {demo.answers.of(client, name, 200):6} {refused:6}"
                          f"{'  refused: the total is above ' + str(LIMIT) if refused else ''}")
-    lines.append(f"{FAST} at the frontend that asks the agent: {CLIENTS[FAST]} requests a second, alternately to both")
-    for name in NAMES:
-        lines.append(f"  {name}{demo.events.of(FAST, name, 200):59}{demo.events.of(FAST, name, 429):7}")
-    if demo.events.first_refused:
-        lines.append(f"  the first refusal was request {demo.events.first_refused} of both together: "
-                     f"the limit is {EVENTS_LIMIT} in a minute")
+    for client, where, answers in ((FAST, "asks the agent", demo.events), (LUA_CLIENT, "Lua protects", demo.lua)):
+        lines.append(f"{client} at the frontend that {where}: {CLIENTS[FAST]} requests a second, alternately to both")
+        for name in NAMES:
+            lines.append(f"  {name}{answers.of(client, name, 200):59}{answers.of(client, name, 429):7}")
+        if answers.first_refused:
+            lines.append(f"  the first refusal was request {answers.first_refused} of both together: "
+                         f"the limit is {EVENTS_LIMIT} in a minute")
     lines += ["", *(f"the total at {name}: {mark}" for name, mark in view.marks.items()),
               f"agents: {', '.join(f'{name} {state(demo, name)}' for name in AGENTS)}"]
     return "\n".join(lines)
@@ -304,12 +311,13 @@ def where_to_look(demo: Demo) -> str:
         f"configs   {folder}/haproxy.cfg, {ENGINE.name} and agent-*/stickmesh.toml (from conf/)",
         f"logs      {folder}/*.log",
         *(f"ports     {name} http://127.0.0.1:{instance.http_port}/  and, asking the agent, "
-          f"http://127.0.0.1:{instance.events_port}/" for name, instance in demo.instances.items()),
+          f"http://127.0.0.1:{instance.events_port}/  and, with Lua, http://127.0.0.1:{instance.lua_port}/" for name, instance in demo.instances.items()),
         "try       " + f"curl -i -H 'x-client: me' http://127.0.0.1:{lb1.http_port}/",
         f"          {control} show peers",
         f"          {control} show table http.total origins",
         f"          redis-cli -p {demo.redis.port} hgetall stickmesh:http:{FAST}    # its totals, for others to read",
         f"          {first} show spoe    # what it was asked; {AGENTS[1]} is, once it was killed",
+        f"          {first} set limit keys 10    # and the frontend with Lua refuses sooner",
         f"          echo 'show table mesh/http.total' | socat - {lb1.socket}"])
 
 
@@ -390,7 +398,7 @@ def check_once(demo: Demo) -> int:
         if FAST not in rates and rates_agree(view, FAST):
             rates[FAST] = describe(view, FAST, "http_req_rate")
         refused = all(demo.answers.of(FAST, name, 429) >= 3 for name in NAMES)
-        if refused and rates and demo.events.first_refused:
+        if refused and rates and demo.events.first_refused and demo.lua.first_refused:
             break
         time.sleep(0.2)
     print(picture(demo, demo.look()), flush=True)
@@ -419,8 +427,9 @@ def check_refusals(demo: Demo, checks: Checks) -> None:
 
 
 def check_events(demo: Demo, checks: Checks) -> None:
-    checks.that(f"the frontend that asks the agent refuses {FAST} from request {EVENTS_LIMIT + 1} of both on",
-                demo.events.first_refused == EVENTS_LIMIT + 1, f"the first refusal was request {demo.events.first_refused}")
+    for client, where, answers in ((FAST, "asks the agent", demo.events), (LUA_CLIENT, "Lua protects", demo.lua)):
+        checks.that(f"the frontend that {where} refuses {client} from request {EVENTS_LIMIT + 1} of both on",
+                    answers.first_refused == EVENTS_LIMIT + 1, f"the first refusal was request {answers.first_refused}")
     for name in NAMES:
         served = demo.events.of(FAST, name, 200)
         checks.that(f"{name} served half of them there", served == EVENTS_LIMIT // len(NAMES), f"{served} times 200")

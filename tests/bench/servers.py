@@ -141,15 +141,16 @@ def _redis(directory: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def _in_front(server: Server, directory: Path) -> Iterator[None]:
-    """A HAProxy that asks the agent about every request, and refuses those that had no answer. It makes the keys, because
-    a load generator's clients have one address."""
+def _in_front(server: Server, directory: Path, rules: str = "") -> Iterator[None]:
+    """A HAProxy that asks the agent about every request, and refuses those that had no answer, or does what |rules| say. It
+    makes the keys, because a load generator's clients have one address."""
     assert server.spoe_port is not None
     track = "table=str(http) key=rand(10000) http_req_cnt=int(1) http_req_rate=int(1)"
-    rules = ("    http-request return status 503 unless { var(txn.stickmesh.ok) -m bool }\n"
-             "    http-request return status 200\n")
-    layout = SpoeLayout({"track": track}, [server.spoe_port], ["found", "ready", "http_req_cnt", "http_req_rate"], rules,
-                        check="")
+    rules = (rules or "    http-request return status 503 unless { var(txn.stickmesh.ok) -m bool }\n") + (
+        "    http-request return status 200\n")
+    shown = ["found", "ready", "verdict", "reason", "retry_after", "http_req_cnt", "http_req_rate"]
+    layout = SpoeLayout({"track": track}, [server.spoe_port], shown, rules, check="",
+                        general=f"    lua-load-per-thread {agent.ROOT}/lua/haproxy/stickmesh.lua\n" if "lua." in rules else "")
     instance = HAProxy(directory, "front", layout.config(directory, "front"))
     try:
         instance.start()
@@ -161,10 +162,10 @@ def _in_front(server: Server, directory: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bool = False, with_agent: bool = False,
-               names: tuple[str, ...] = ("a", "b"), spoe: bool = False, in_front: bool = False,
+               names: tuple[str, ...] = ("a", "b"), spoe: bool = False, in_front: bool | str = False,
                mirror: str = "", hook: str = "") -> Iterator[Server]:
     """|with_haproxy| adds an instance lb1 to it, |with_agent| another agent, which is told everything, |names| are those of
-    the scripted peers. With |spoe| it takes events, |in_front| from a HAProxy. |mirror| is ON with a redis-server, AWAY
+    the scripted peers. With |spoe| it takes events, |in_front| from a HAProxy (with those rules). |mirror| is ON with a redis-server, AWAY
     without one, or OFF, which is the same table and no mirror. |hook| is a Lua script."""
     define = MIRRORED_TABLE if mirror else TABLE
     config = AgentConfig(peers=[PeerConfig(name) for name in (*names, "lb1")], aggregates={"http": "http.total"},
@@ -174,6 +175,8 @@ def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bo
         # On a busy machine some events would come too late for the usual deadline, and not be counted.
         config.spoe, config.spoe_section = [f"127.0.0.1:{free_port()}"], 'deadline = "10s"'
         config.extra = f'\n[[table]]\nname = "http"\ndefine = "{define}"\n'
+    if isinstance(in_front, str):
+        config.extra += '\n[[limit]]\nname = "high"\ntable = "http"\ntype = "http_req_rate"\nabove = 1000000000\n'
     if hook:
         (directory / "hook.lua").write_text(hook)
         config.extra += f'\n[[hook]]\nfile = "{directory}/hook.lua"\n'
@@ -213,7 +216,7 @@ def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bo
         if config.spoe:
             server.spoe_port = int(config.spoe[0].rpartition(":")[2])
         if in_front:
-            stack.enter_context(_in_front(server, directory))
+            stack.enter_context(_in_front(server, directory, in_front if isinstance(in_front, str) else ""))
         yield server
 
 
