@@ -44,6 +44,8 @@ RedisClient::RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redi
         for (RedisNode& node : nodes_) node.give_up_reading("it was not read in time");
         end_restore("it took too long");
       }) {
+  // A cluster's mirrors are made once its masters are known, and what is heard until then is theirs, too.
+  if (options_.contributions) hub_.keep_heard();
   RedisNode::Owner& owner = *this;
   if (config.cluster) {
     cluster_.emplace(

@@ -93,7 +93,9 @@ class MirrorTest(ClusterTest):
         self.assertEqual(self.cluster.owner(self.cluster.slot("stickmesh:tables")).ask("HLEN", "stickmesh:tables"), 2)
         self.daemon.ask("clear table other key 5")
         wait.until(self.there, lambda found: "5" not in found, what="it is removed where it is")
-        wait.until(self.show, lambda now: now["Contributions_behind"] == "0", what="all is there")
+        wait.until(lambda: sum(len(node.keys("stickmesh:*@*")) for node in self.cluster.nodes), lambda count: count == 66,
+                   what="all contributions are there")
+        wait.until(self.show, lambda now: now["Contributions_behind"] == now["Behind"] == "0", what="all is confirmed")
         self.daemon.kill()
         shutil.rmtree(self.directory / "state")
         (self.directory / "state").mkdir()
@@ -172,8 +174,9 @@ class MirrorTest(ClusterTest):
         self.fill(3)
         self.wait_same()
         # Without a failure: the master hands its slots on, and says so to whoever writes.
-        self.assertEqual(lost.ask("CLUSTER", "FAILOVER"), "OK")
-        wait.until(lambda: lost.info("role"), lambda role: role == "master", timeout=30, what="it is the master again")
+        self.assertEqual(lost.ask("CLUSTER", "FAILOVER", "TAKEOVER"), "OK")
+        wait.until(lambda: (lost.info("role"), replica.info("role")), lambda roles: roles == ("master", "slave"), timeout=30,
+                   what="it is the master again")
         self.fill(4)
         wait.until(self.masters, lambda slots: slots.get(lost.address) == 5461 and len(slots) == 3, timeout=30, what="known")
         self.wait_same()
