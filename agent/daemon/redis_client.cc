@@ -46,15 +46,11 @@ RedisClient::RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redi
       }) {
   // A cluster's mirrors are made once its masters are known, and what is heard until then is theirs, too.
   if (options_.contributions) hub_.keep_heard();
-  RedisNode::Owner& owner = *this;
+  if (!config.accept.empty()) intake_.emplace(hub, config.prefix, config.accept);
   if (config.cluster) {
     cluster_.emplace(
         loop_, access_, addresses_, nodes_,
-        [this, &owner](const net::SocketAddress& address) -> RedisNode& {
-          nodes_.emplace_back(loop_, hub_, access_, options_, address, owner);
-          if (restore_) nodes_.back().read_first(restore_->walk());
-          return nodes_.back();
-        },
+        [this](const net::SocketAddress& address) -> RedisNode& { return add_node(address); },
         [this] { look_whether_restored({}); },
         [this](const Error& why) {
           note(why, "Redis's cluster");
@@ -62,7 +58,7 @@ RedisClient::RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redi
         });
     return;
   }
-  nodes_.emplace_back(loop_, hub_, access_, options_, addresses_.front(), owner);
+  add_node(addresses_.front());
   if (config.sentinel.empty()) return;
   sentinels_.emplace(
       loop, sentinel_access_,
@@ -83,6 +79,13 @@ RedisClient::RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redi
         return {};
       },
       [this](const Error& why) { nodes_.front().no_address(why); });
+}
+
+RedisNode& RedisClient::add_node(const net::SocketAddress& address) {
+  RedisNode::Owner& owner = *this;
+  nodes_.emplace_back(loop_, hub_, access_, options_, intake_ ? &*intake_ : nullptr, address, owner);
+  if (restore_) nodes_.back().read_first(restore_->walk());
+  return nodes_.back();
 }
 
 RedisClient::~RedisClient() {
@@ -161,6 +164,10 @@ void RedisClient::failed(RedisNode& node, const Error& why) {
   if (may_come || !restore_) return;
   node.give_up_reading("it cannot be read");
   look_whether_restored("it cannot be read");
+}
+
+void RedisClient::inlet_failed(RedisNode& node, const Error& why) {
+  note(why, fmt::format("Redis at {}, accept", node.address().to_string()));
 }
 
 void RedisClient::refused(std::string_view error) {

@@ -12,6 +12,7 @@
 #include "agent/daemon/redis_asker.h"
 #include "agent/daemon/redis_cluster.h"
 #include "agent/daemon/redis_node.h"
+#include "agent/redis/intake.h"
 #include "agent/redis/restore.h"
 
 namespace stickmesh::daemon {
@@ -42,13 +43,16 @@ class RedisClient final : public admin::RedisSource, private RedisNode::Owner {
   void note(const Error& why, std::string_view where);
   void look_whether_restored(std::string_view why);
   void end_restore(std::string_view why);
+  RedisNode& add_node(const net::SocketAddress& address);
   std::string state() const;
+  std::string_view accepting() const;
 
   void wants_address(RedisNode& node) override;
   Result<void> check(const redis::Server& server) override;
   void failed(RedisNode& node, const Error& why) override;
   void refused(std::string_view error) override;
   void read_back(RedisNode& node) override;
+  void inlet_failed(RedisNode& node, const Error& why) override;
   void settled(RedisNode& node) override;
 
   net::Loop& loop_;
@@ -58,6 +62,7 @@ class RedisClient final : public admin::RedisSource, private RedisNode::Owner {
   const RedisAccess sentinel_access_{};
   const Duration flush_interval_;
   const redis::Mirror::Options options_;
+  std::optional<redis::Intake> intake_;    ///< nothing without `accept`
   std::optional<redis::Restore> restore_;  ///< while it is wanted
   std::function<void()> restored_;
   std::map<std::string, std::uint64_t> errors_;  ///< by kind

@@ -100,11 +100,13 @@ Result<void> RedisCluster::take(const redis::Reply& reply, const net::SocketAddr
     shares.push_back({&node_at(addresses[at]), (*masters)[at].slots});
   shares_.swap(shares);
   // Now |shares| is how it was before.
+  std::vector<RedisNode*> richer;
   for (const Share& now : shares_) {
     redis::SlotSet gained = now.slots;
     for (const Share& before : shares) {
       if (before.node == now.node) gained &= ~before.slots;
     }
+    if (gained.any()) richer.push_back(now.node);
     for (const Share& before : shares) {
       if (before.node == now.node || (before.slots & gained).none()) continue;
       // One that has no slots any more may be gone, and what the other has of them a little older.
@@ -118,6 +120,7 @@ Result<void> RedisCluster::take(const redis::Reply& reply, const net::SocketAddr
     node.mirror().assign(has != nullptr ? has->slots : redis::SlotSet());
     node.wake();
   }
+  for (RedisNode* node : richer) node->slots_gained();
   drop_idle();
   on_change_();
   return {};

@@ -17,7 +17,8 @@ constexpr Duration kGood{1000};
 }  // namespace
 
 RedisNode::RedisNode(net::Loop& loop, pipeline::Hub& hub, const RedisAccess& access,
-                     const redis::Mirror::Options& options, const net::SocketAddress& address, Owner& owner)
+                     const redis::Mirror::Options& options, redis::Intake* intake,
+                     const net::SocketAddress& address, Owner& owner)
     : loop_(loop),
       address_(address),
       owner_(owner),
@@ -30,7 +31,12 @@ RedisNode::RedisNode(net::Loop& loop, pipeline::Hub& hub, const RedisAccess& acc
              }),
       link_(loop, access, *this, [this](const Error& why) {
         if (!stopped_) failed(why);
-      }) {}
+      }) {
+  if (intake == nullptr) return;
+  inlet_.emplace(
+      loop, access, *intake, [this](std::string_view key) { return mirror_.mine(key); },
+      [this](const Error& why) { owner_.inlet_failed(*this, why); });
+}
 
 void RedisNode::start() {
   stopped_ = false;
@@ -77,6 +83,7 @@ void RedisNode::ready(const redis::Server& server, TimePoint now) {
 void RedisNode::begin_mirror(TimePoint now) {
   mirror_.begin(server_, now);
   mirroring_ = true;
+  if (inlet_) inlet_->start(address_);
 }
 
 void RedisNode::fill() {
@@ -117,6 +124,7 @@ void RedisNode::settled(TimePoint now) {
 
 void RedisNode::ended(const Error& /*why*/, TimePoint /*now*/) {
   ready_ = false;
+  if (inlet_) inlet_->stop();
   if (std::exchange(mirroring_, false)) mirror_.ended();
 }
 

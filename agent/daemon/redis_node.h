@@ -4,6 +4,7 @@
 #include <optional>
 #include <string_view>
 
+#include "agent/daemon/redis_inlet.h"
 #include "agent/daemon/redis_link.h"
 #include "agent/net/backoff.h"
 #include "agent/net/timer.h"
@@ -34,13 +35,16 @@ class RedisNode final : private redis::SessionUser {
     virtual void refused(std::string_view error) = 0;
     /// What it has kept was read.
     virtual void read_back(RedisNode& node) = 0;
+    /// What others have written there for the agents cannot be read; it is tried again soon.
+    virtual void inlet_failed(RedisNode& node, const Error& why) = 0;
     /// Replies were taken: the mirror may want something.
     virtual void settled(RedisNode& node) = 0;
   };
 
-  /// All must outlive it.
+  /// All must outlive it. |intake| is null when nothing is accepted.
   RedisNode(net::Loop& loop, pipeline::Hub& hub, const RedisAccess& access,
-            const redis::Mirror::Options& options, const net::SocketAddress& address, Owner& owner);
+            const redis::Mirror::Options& options, redis::Intake* intake, const net::SocketAddress& address,
+            Owner& owner);
 
   void start();
   void stop();
@@ -57,6 +61,13 @@ class RedisNode final : private redis::SessionUser {
   void flush();
   /// Something more is there to be written.
   void wake() { slice_.schedule(); }
+
+  /// It has slots that it had not.
+  void slots_gained() {
+    if (inlet_) inlet_->read_all();
+  }
+  /// Null when nothing is accepted.
+  const RedisInlet* inlet() const { return inlet_ ? &*inlet_ : nullptr; }
 
   redis::Mirror& mirror() { return mirror_; }
   const redis::Mirror& mirror() const { return mirror_; }
@@ -94,6 +105,7 @@ class RedisNode final : private redis::SessionUser {
   net::Backoff backoff_;
   net::Timer dial_timer_;
   net::Deferred slice_;
+  std::optional<RedisInlet> inlet_;
   RedisLink link_;  ///< last: it ends within the others
 };
 

@@ -21,6 +21,14 @@ std::string RedisClient::state() const {
   return fmt::format("connected with {} of {} masters", ready, nodes_.size());
 }
 
+// What is the worst of them.
+std::string_view RedisClient::accepting() const {
+  for (const RedisNode& node : nodes_) {
+    if (node.inlet()->state() != "subscribed") return node.inlet()->state();
+  }
+  return nodes_.empty() ? "away" : "subscribed";
+}
+
 admin::RedisOverview RedisClient::overview(TimePoint now) const {
   // A change is of one master's, and each mirror reads them all: together they are as far behind as the last.
   redis::Mirror::Standing all;
@@ -64,6 +72,11 @@ admin::RedisOverview RedisClient::overview(TimePoint now) const {
   line("Refused_total", all.refused);
   line("Written_anew_total", all.rewritten);
   line("Connections_total", connections);
+  if (intake_) {
+    line("Accept", accepting());
+    line("Accepted_total", intake_->accepted());
+    line("Accept_refused_total", intake_->refused());
+  }
   line("Last_error", last_error_.empty() ? std::string("-") : last_error_);
   overview.errors.assign(errors_.begin(), errors_.end());
   return overview;

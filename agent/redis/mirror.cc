@@ -6,6 +6,7 @@
 #include <array>
 #include <msgpack.hpp>
 
+#include "agent/pipeline/accepted_origin.h"
 #include "agent/redis/words.h"
 
 namespace stickmesh::redis {
@@ -219,7 +220,9 @@ void Mirror::write(RedisSession& session, Table& table, EntryId entry, std::uint
 void Mirror::write_contribution(RedisSession& session, Table& table, store::ContributionId id,
                                 std::uint64_t sequence, TimePoint now) {
   const store::Table& from = *table.record->table;
-  const std::string_view key = table.keys.of(from.entry(id), hub_.registry().origins()[from.origin(id)].name);
+  const std::string& origin = hub_.registry().origins()[from.origin(id)].name;
+  if (origin == pipeline::kAcceptedOrigin) return;  // that is where it came from
+  const std::string_view key = table.keys.of(from.entry(id), origin);
   if (!asking_ && !mine(key)) return;
   const std::string_view value = as_text(encoder_.one(*table.record, id, now));
   const Sent sent{&table, What::kContribution, id, sequence, sequence == 0};

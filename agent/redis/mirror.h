@@ -66,6 +66,9 @@ class Mirror {
   /// A server has said that some of its slots are another's: nothing is written until `assign`.
   bool misplaced() const { return misplaced_; }
 
+  /// Whether the server has |key|, as far as is known.
+  bool mine(std::string_view key) const { return !slots_ || slots_->test(slot_of(key)); }
+
   /// An entry, or a contribution, that another master has to be given.
   struct Stray {
     pipeline::TableRecord* record;
@@ -150,7 +153,6 @@ class Mirror {
   void look_for_tables();
   Table* find(const pipeline::TableRecord& record);
   const Table* find(const pipeline::TableRecord& record) const;
-  bool mine(std::string_view key) const { return !slots_ || slots_->test(slot_of(key)); }
   void choose_marker();
   void redirected(const Redirection& to, TimePoint now);
   void go_back(Table& table, std::uint64_t confirmed, std::uint64_t contributions_confirmed);

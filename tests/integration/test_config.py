@@ -68,7 +68,6 @@ call-time = "2ms"
 
 [redis]
 address = ""
-accept = ["bans"]
 """
 
 
@@ -150,7 +149,7 @@ class CheckTest(MeshTest):
 
         def lines() -> list[str]:
             return [line for line in daemon.log().splitlines() if "not in this build" in line]
-        for part in ("hook", "redis.accept"):
+        for part in ("hook",):
             self.assertEqual(sum(f" {part}: " in line for line in lines()), 1, daemon.log())
         count = len(lines())
         wait.holds(lambda: len(lines()), lambda now: now == count, seconds=1.0)
