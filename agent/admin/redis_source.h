@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -9,9 +10,22 @@
 
 namespace stickmesh::admin {
 
+/// Of a cluster.
+struct RedisMaster {
+  std::string address;
+  std::string state;
+  std::size_t slots = 0;
+  std::uint64_t in_flight = 0;
+  std::uint64_t behind = 0;
+  std::uint64_t contributions_behind = 0;
+  Duration behind_for{0};
+  std::uint64_t written = 0;
+};
+
 struct RedisOverview {
   /// As they are shown: "Behind", "17".
   std::vector<std::pair<std::string, std::string>> lines;
+  std::vector<RedisMaster> masters{};  ///< none without a cluster
   /// Errors by kind, such as "READONLY".
   std::vector<std::pair<std::string, std::uint64_t>> errors;
 };

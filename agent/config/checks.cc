@@ -25,6 +25,19 @@ void check_peer_names(const Config& config, const Places& places, Report& report
   }
 }
 
+/// What others write to Redis is of an origin with this name.
+void check_accepted_origin(const Config& config, const Places& places, Report& report) {
+  if (config.redis.accept.empty()) return;
+  constexpr std::string_view kTaken = "redis";
+  const auto fail = [&](unsigned line, std::string_view key) {
+    report.fail(line, fmt::format("{}: {} is taken by what redis.accept takes in", key, quote(kTaken)));
+  };
+  if (config.agent.name == kTaken) fail(places.agent_name, "agent.name");
+  for (const Peer& peer : config.peer) {
+    if (peer.name == kTaken) fail(peer.line.number, "peer.name");
+  }
+}
+
 /// Who can have a session at all.
 void check_reachable(const Config& config, const Places& places, Report& report) {
   const bool certified = config.peers.tls.enabled() && config.peers.tls.verify == Verify::kRequired;
@@ -182,6 +195,7 @@ void check_whole(const Config& config, const Places& places, Report& report) {
                             describe(config.peers.forget_after), describe(config.peers.away_after)));
   }
   check_peer_names(config, places, report);
+  check_accepted_origin(config, places, report);
   check_reachable(config, places, report);
   check_listens(config, report);
   check_status(config, places, report);

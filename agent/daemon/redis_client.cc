@@ -1,86 +1,91 @@
 #include "agent/daemon/redis_client.h"
 
 #include <fmt/format.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
 #include <utility>
 
-#include "agent/base/host_name.h"
 #include "agent/base/log.h"
 #include "agent/base/printable.h"
+#include "agent/redis/sentinel_words.h"
 #include "agent/redis/words.h"
 
 namespace stickmesh::daemon {
 
 namespace {
 
-constexpr Duration kPatience{2000};
-/// A connection that was good for so long has the next one follow at once.
-constexpr Duration kGood{1000};
-constexpr std::size_t kMaxPassword = 4096;
 /// The server chooses the words of its errors.
 constexpr std::size_t kMaxKinds = 64;
 constexpr std::size_t kMaxKind = 32;
 
-}  // namespace
-
-Result<std::string> redis_password(const config::Redis& config) {
-  if (config.password_file.empty()) {
-    const char* given = std::getenv("STICKMESH_REDIS_PASSWORD");
-    return given == nullptr ? std::string() : std::string(given);
-  }
-  std::ifstream file(config.password_file);
-  std::string password;
-  if (!file || !std::getline(file, password)) {
-    const int error = file.is_open() ? 0 : errno;
-    return refuse(Reason::kSystem, fmt::format("redis.password-file: {}: {}", config.password_file,
-                                               error == 0 ? "it has no line" : std::strerror(error)));
-  }
-  if (password.ends_with('\r')) password.pop_back();
-  if (password.size() > kMaxPassword) {
-    return refuse(Reason::kSystem,
-                  fmt::format("redis.password-file: {}: its first line is longer than {} bytes",
-                              config.password_file, kMaxPassword));
-  }
-  return password;
+// Which of them a server's certificate may carry.
+std::vector<std::string> hosts_of(const config::Redis& config) {
+  if (!config.sentinel.empty()) return {config.sentinel};
+  std::vector<std::string> hosts;
+  for (const config::Address& address : config.address) hosts.push_back(address.host);
+  return hosts;
 }
+
+}  // namespace
 
 RedisClient::RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redis& config,
                          std::vector<net::SocketAddress> addresses, std::string password,
                          std::unique_ptr<tls::Context> tls)
     : loop_(loop),
       hub_(hub),
-      address_(addresses.front()),
-      host_(config.sentinel.empty() ? config.address.front().host : config.sentinel),
-      tls_(std::move(tls)),
+      addresses_(std::move(addresses)),
+      access_{{config.user, std::move(password), config.db, "stickmesh-" + hub.setup().agent_name},
+              std::move(tls),
+              hosts_of(config)},
       flush_interval_(config.flush_interval),
-      login_{config.user, std::move(password), config.db, "stickmesh-" + hub.setup().agent_name},
-      mirror_(hub, {config.prefix, config.restore, config.publish}),
-      prefix_(config.prefix),
-      connector_(loop, [this](Result<net::UniqueFd> socket) { connected(std::move(socket)); }),
-      dial_timer_(loop, [this] { dial(); }),
+      options_{config.prefix, config.restore, config.publish},
       flush_timer_(loop, [this] { flush(); }),
-      restore_timer_(loop,
-                     [this] {
-                       end_restore("it took too long");
-                       if (session_ != nullptr)
-                         session_->end({Reason::kIdleTimeout, "what it has kept was not read in time"});
-                     }),
-      slice_(loop, [this] {
-        loop_.refresh();
-        fill();
+      restore_timer_(loop, [this] {
+        for (RedisNode& node : nodes_) node.give_up_reading("it was not read in time");
+        end_restore("it took too long");
       }) {
+  // A cluster's mirrors are made once its masters are known, and what is heard until then is theirs, too.
+  if (options_.contributions) hub_.keep_heard();
+  if (!config.accept.empty()) intake_.emplace(hub, config.prefix, config.accept);
+  if (config.cluster) {
+    cluster_.emplace(
+        loop_, access_, addresses_, nodes_,
+        [this](const net::SocketAddress& address) -> RedisNode& { return add_node(address); },
+        [this] { look_whether_restored({}); },
+        [this](const Error& why) {
+          note(why, "Redis's cluster");
+          if (nodes_.empty() && why.reason == Reason::kConnectFailed) end_restore("it cannot be read");
+        });
+    return;
+  }
+  add_node(addresses_.front());
   if (config.sentinel.empty()) return;
-  sentinels_.emplace(loop, std::move(addresses), config.sentinel, [this](Result<net::SocketAddress> master) {
-    if (!master) return failed(master.error(), loop_.now());
-    address_ = *master;
-    connector_.start(address_, kPatience);
-  });
+  sentinels_.emplace(
+      loop, sentinel_access_,
+      std::vector<std::string>{"SENTINEL", "get-master-addr-by-name", config.sentinel},
+      [this, name = config.sentinel](const redis::Reply& reply,
+                                     const net::SocketAddress& from) -> Result<void> {
+        const auto master = redis::read_master(reply, name);
+        if (!master) return tl::unexpected(master.error());
+        const auto address = net::SocketAddress::parse(*master);
+        if (!address)
+          return refuse(Reason::kRedis, fmt::format("sentinel: the master's address {} is none that can be "
+                                                    "dialled without a name server",
+                                                    printable(*master)));
+        // It is asked first the next time.
+        const auto at = std::find(addresses_.begin(), addresses_.end(), from);
+        std::rotate(addresses_.begin(), at, addresses_.end());
+        nodes_.front().dial(*address);
+        return {};
+      },
+      [this](const Error& why) { nodes_.front().no_address(why); });
+}
+
+RedisNode& RedisClient::add_node(const net::SocketAddress& address) {
+  RedisNode::Owner& owner = *this;
+  nodes_.emplace_back(loop_, hub_, access_, options_, intake_ ? &*intake_ : nullptr, address, owner);
+  if (restore_) nodes_.back().read_first(restore_->walk());
+  return nodes_.back();
 }
 
 RedisClient::~RedisClient() {
@@ -88,10 +93,18 @@ RedisClient::~RedisClient() {
 }
 
 void RedisClient::restore_first(Duration patience, std::function<void()> done) {
-  restore_.emplace(hub_, prefix_, loop_.now());
+  restore_.emplace(hub_, options_.prefix, loop_.now());
   restored_ = std::move(done);
+  for (RedisNode& node : nodes_) node.read_first(restore_->walk());
   hub_.set_restoring(true);
   restore_timer_.set(loop_.now() + patience);
+}
+
+// Of a cluster, once each master's part is there, or cannot be had.
+void RedisClient::look_whether_restored(std::string_view why) {
+  const bool reads =
+      std::any_of(nodes_.begin(), nodes_.end(), [](const RedisNode& node) { return node.reads(); });
+  if (!reads && !nodes_.empty()) end_restore(why);
 }
 
 void RedisClient::end_restore(std::string_view why) {
@@ -107,67 +120,28 @@ void RedisClient::end_restore(std::string_view why) {
 }
 
 void RedisClient::start() {
-  stopped_ = false;
-  dial_timer_.set(loop_.now());
+  if (cluster_) cluster_->start();
+  for (RedisNode& node : nodes_) node.start();
   flush_timer_.set(loop_.now());
 }
 
 void RedisClient::stop() {
-  stopped_ = true;
   if (sentinels_) sentinels_->cancel();
-  connector_.cancel();
-  dial_timer_.stop();
+  if (cluster_) cluster_->stop();
   flush_timer_.stop();
   restore_timer_.stop();
-  slice_.cancel();
-  if (connection_) connection_->close({Reason::kConnectionLost, "this agent stops"});
+  for (RedisNode& node : nodes_) node.stop();
 }
 
-void RedisClient::dial() {
-  if (sentinels_) return sentinels_->ask();
-  connector_.start(address_, kPatience);
+void RedisClient::wants_address(RedisNode& node) {
+  if (!sentinels_) return node.dial(node.address());
+  sentinels_->ask(addresses_);
 }
 
-void RedisClient::connected(Result<net::UniqueFd> socket) {
-  if (!socket) return failed(socket.error(), loop_.now());
-  ++connections_;
-  // What this connection could not send must not arrive after what the next one sends.
-  const linger none{1, 0};
-  ::setsockopt(socket->get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
-  connection_ = std::make_unique<net::Connection>(loop_, std::move(*socket), address_,
-                                                  tls_ && address_.is_ip() ? protect() : make_session(),
-                                                  [this](net::Connection&, const Error& why) {
-                                                    session_ = nullptr;
-                                                    loop_.bury(std::move(connection_));
-                                                    if (!stopped_) failed(why, loop_.now());
-                                                  });
-}
-
-std::unique_ptr<Session> RedisClient::make_session() {
-  redis::SessionUser& user = *this;
-  auto session = std::make_unique<redis::RedisSession>(login_, user, loop_.now());
-  session_ = session.get();
-  return session;
-}
-
-std::unique_ptr<Session> RedisClient::protect() {
-  tls::Setup setup;
-  setup.role = tls::Role::kDialling;
-  setup.name = host_;
-  setup.handshake_timeout = kPatience;
-  setup.failed = [](const Error&, TimePoint) {};  // its connection says it, too
-  setup.begin = [this](const tls::Certified& certified) -> Result<std::unique_ptr<Session>> {
-    const bool right =
-        !certified || std::any_of(certified->begin(), certified->end(),
-                                  [this](const auto& name) { return same_host_name(name, host_); });
-    if (right) return make_session();
-    return refuse(
-        Reason::kWrongCertificate,
-        fmt::format("its certificate does not carry the name '{0}': issue it with subjectAltName = DNS:{0}, "
-                    "or give the name that it has in redis.address",
-                    host_));
-  };
-  return std::make_unique<tls::SecureSession>(*tls_, std::move(setup), loop_.now());
+Result<void> RedisClient::check(const redis::Server& server) {
+  // During a failover the one that was the master before may still be named.
+  if ((!sentinels_ && !cluster_) || server.role == "master") return {};
+  return refuse(Reason::kRedis, fmt::format("READONLY: it is a {}, not the master", server.role));
 }
 
 void RedisClient::count(std::string_view kind) {
@@ -175,107 +149,48 @@ void RedisClient::count(std::string_view kind) {
   ++errors_[errors_.size() < kMaxKinds || errors_.contains(name) ? name : std::string("other")];
 }
 
-void RedisClient::failed(const Error& why, TimePoint now) {
+void RedisClient::note(const Error& why, std::string_view where) {
   count(why.reason == Reason::kRedis ? redis::kind_of(why.detail) : reason_name(why.reason));
   last_error_ = to_string(why);
-  hub_.errors().record(why, fmt::format("Redis at {}", address_.to_string()), now);
+  hub_.errors().record(why, std::string(where), loop_.now());
+}
+
+void RedisClient::failed(RedisNode& node, const Error& why) {
+  note(why, fmt::format("Redis at {}", node.address().to_string()));
+  if (cluster_) cluster_->look_again(node);
   // One that is just loading, or slow, may still be there in time.
   const bool may_come = why.reason == Reason::kRedis ? redis::kind_of(why.detail) == "LOADING"
                                                      : why.reason != Reason::kConnectFailed;
-  if (!may_come) end_restore("it cannot be read");
-  dial_timer_.set(now + backoff_.next());
+  if (may_come || !restore_) return;
+  node.give_up_reading("it cannot be read");
+  look_whether_restored("it cannot be read");
 }
 
-void RedisClient::ready(const redis::Server& server, TimePoint now) {
-  // During a failover sentinels may still name the one that was it before.
-  if (sentinels_ && server.role != "master") {
-    return session_->end({Reason::kRedis, fmt::format("READONLY: it is a {}, not the master", server.role)});
-  }
-  ready_ = true;
-  ready_since_ = now;
-  server_ = server;
-  log::notice("Redis {} at {} ({}) is connected", server.version, address_.to_string(), server.role);
-  if (restore_) return restore_->begin(*session_, now);
-  begin_mirror(now);
+void RedisClient::inlet_failed(RedisNode& node, const Error& why) {
+  note(why, fmt::format("Redis at {}, accept", node.address().to_string()));
 }
 
-void RedisClient::begin_mirror(TimePoint now) {
-  mirror_.begin(server_, now);
-  mirroring_ = true;
+void RedisClient::refused(std::string_view error) {
+  count(redis::kind_of(error));
+  last_error_ = redis::explain(error);
 }
 
-void RedisClient::fill() {
-  if (!mirroring_) return;
-  mirror_.fill(*session_, loop_.now());
-  if (mirror_.can_go_on(*session_)) slice_.schedule();
+void RedisClient::read_back(RedisNode& /*node*/) {
+  look_whether_restored({});
+}
+
+void RedisClient::settled(RedisNode& node) {
+  if (!cluster_) return;
+  cluster_->route(node);
+  if (node.mirror().misplaced()) cluster_->look_again(node);
 }
 
 void RedisClient::flush() {
-  mirror_.follow(loop_.now());
-  fill();
+  for (RedisNode& node : nodes_) {
+    node.flush();
+    if (cluster_) cluster_->route(node);
+  }
   flush_timer_.set(loop_.now() + flush_interval_);
-}
-
-Result<void> RedisClient::replied(const redis::Reply& reply, TimePoint now) {
-  if (!mirroring_) {
-    // The session of a restore that was given up is over.
-    if (!restore_) return {};
-    auto restored = restore_->replied(*session_, reply, now);
-    if (restored && restore_->done()) {
-      end_restore({});
-      begin_mirror(now);
-    }
-    return restored;
-  }
-  auto outcome = mirror_.replied(reply, now);
-  // What ends the session is counted there.
-  if (outcome && reply.error()) {
-    count(redis::kind_of(reply.text));
-    last_error_ = redis::explain(reply.text);
-  }
-  return outcome;
-}
-
-void RedisClient::settled(TimePoint now) {
-  if (now - ready_since_ >= kGood) backoff_.reset();
-  if (mirroring_ && mirror_.can_go_on(*session_)) slice_.schedule();
-}
-
-void RedisClient::ended(const Error& /*why*/, TimePoint /*now*/) {
-  ready_ = false;
-  if (std::exchange(mirroring_, false)) mirror_.ended();
-}
-
-std::string_view RedisClient::state() const {
-  if (ready_) return restore_ ? "restoring" : "connected";
-  if (session_ != nullptr) return "logging in";
-  if (sentinels_ && sentinels_->busy()) return "asking the sentinels";
-  if (connector_.busy()) return "connecting";
-  return dial_timer_.active() ? "away: it is dialled again soon" : "stopped";
-}
-
-admin::RedisOverview RedisClient::overview(TimePoint now) const {
-  const redis::Mirror::Standing standing = mirror_.standing(now);
-  admin::RedisOverview all;
-  const auto line = [&](const char* name, const auto& value) {
-    all.lines.emplace_back(name, fmt::format("{}", value));
-  };
-  line("Address", address_.to_string());
-  line("State", state());
-  line("Server", ready_ ? fmt::format("{} {}", server_.version, server_.role) : std::string("-"));
-  line("In_flight", session_ != nullptr ? session_->in_flight() : 0);
-  line("Behind", standing.behind);
-  line("Contributions_behind", standing.contributions_behind);
-  line("Behind_ms", standing.behind_for.count());
-  line("Writes_per_second", standing.per_second);
-  line("Written_total", standing.written);
-  line("Removed_total", standing.removed);
-  line("Refused_total", standing.refused);
-  line("Written_anew_total", standing.rewritten);
-  line("Connections_total", connections_);
-  line("Last_error", last_error_.empty() ? std::string("-") : last_error_);
-  all.errors.assign(errors_.begin(), errors_.end());
-  return all;
 }
 
 }  // namespace stickmesh::daemon

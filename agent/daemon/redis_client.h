@@ -2,36 +2,27 @@
 
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/admin/redis_source.h"
-#include "agent/config/config.h"
-#include "agent/daemon/redis_sentinels.h"
-#include "agent/net/backoff.h"
-#include "agent/net/connection.h"
-#include "agent/net/connector.h"
-#include "agent/net/timer.h"
-#include "agent/pipeline/hub.h"
-#include "agent/redis/mirror.h"
+#include "agent/daemon/redis_asker.h"
+#include "agent/daemon/redis_cluster.h"
+#include "agent/daemon/redis_node.h"
+#include "agent/redis/intake.h"
 #include "agent/redis/restore.h"
-#include "agent/redis/session.h"
-#include "agent/tls/context.h"
-#include "agent/tls/secure_session.h"
 
 namespace stickmesh::daemon {
 
-/// The password of `[redis]`: of its file, else of the environment; empty without both.
-Result<std::string> redis_password(const config::Redis& config);
-
-/// Keeps a connection with Redis and the mirror at work: dials when there is none, less and less often while
-/// it fails.
-class RedisClient final : public admin::RedisSource, private redis::SessionUser {
+/// The mirror in Redis, whatever stands behind `[redis] address`: one server, the master that sentinels name,
+/// or the masters of a cluster.
+class RedisClient final : public admin::RedisSource, private RedisNode::Owner {
  public:
-  /// |addresses| are those of |config|: Redis's own, or of its sentinels. |tls| is null without TLS.
+  /// |addresses| are those of |config|: Redis's own, of its sentinels, or of some nodes of the cluster. |tls|
+  /// is null without TLS.
   RedisClient(net::Loop& loop, pipeline::Hub& hub, const config::Redis& config,
               std::vector<net::SocketAddress> addresses, std::string password,
               std::unique_ptr<tls::Context> tls);
@@ -47,51 +38,40 @@ class RedisClient final : public admin::RedisSource, private redis::SessionUser 
   admin::RedisOverview overview(TimePoint now) const override;
 
  private:
-  void dial();
-  void connected(Result<net::UniqueFd> socket);
-  std::unique_ptr<Session> make_session();
-  std::unique_ptr<Session> protect();
   void flush();
-  void fill();
-  void failed(const Error& why, TimePoint now);
   void count(std::string_view kind);
+  void note(const Error& why, std::string_view where);
+  void look_whether_restored(std::string_view why);
   void end_restore(std::string_view why);
+  RedisNode& add_node(const net::SocketAddress& address);
+  std::string state() const;
+  std::string_view accepting() const;
 
-  std::string_view state() const;
-  void begin_mirror(TimePoint now);
-  void ready(const redis::Server& server, TimePoint now) override;
-  Result<void> replied(const redis::Reply& reply, TimePoint now) override;
-  void settled(TimePoint now) override;
-  void ended(const Error& why, TimePoint now) override;
+  void wants_address(RedisNode& node) override;
+  Result<void> check(const redis::Server& server) override;
+  void failed(RedisNode& node, const Error& why) override;
+  void refused(std::string_view error) override;
+  void read_back(RedisNode& node) override;
+  void inlet_failed(RedisNode& node, const Error& why) override;
+  void settled(RedisNode& node) override;
 
   net::Loop& loop_;
   pipeline::Hub& hub_;
-  net::SocketAddress address_;  ///< with sentinels, of the last master that they have named
-  const std::string host_;      ///< which its certificate must carry
-  const std::unique_ptr<tls::Context> tls_;
+  std::vector<net::SocketAddress> addresses_;
+  const RedisAccess access_;
+  const RedisAccess sentinel_access_{};
   const Duration flush_interval_;
-  redis::Login login_;
-  redis::Mirror mirror_;
-  const std::string prefix_;
+  const redis::Mirror::Options options_;
+  std::optional<redis::Intake> intake_;    ///< nothing without `accept`
   std::optional<redis::Restore> restore_;  ///< while it is wanted
   std::function<void()> restored_;
-  redis::Server server_;
-  bool stopped_ = false;
-  bool ready_ = false;
-  bool mirroring_ = false;  ///< of the session, the replies are the mirror's
-  TimePoint ready_since_{};
-  std::uint64_t connections_ = 0;
-  net::Backoff backoff_;
   std::map<std::string, std::uint64_t> errors_;  ///< by kind
   std::string last_error_;
-  std::optional<RedisSentinels> sentinels_;
-  net::Connector connector_;
-  net::Timer dial_timer_;
+  std::optional<RedisAsker> sentinels_;
+  std::optional<RedisCluster> cluster_;
+  std::list<RedisNode> nodes_;  ///< one, but of a cluster
   net::Timer flush_timer_;
   net::Timer restore_timer_;
-  net::Deferred slice_;
-  redis::RedisSession* session_ = nullptr;       ///< of |connection_|
-  std::unique_ptr<net::Connection> connection_;  ///< last: it ends within the others
 };
 
 }  // namespace stickmesh::daemon

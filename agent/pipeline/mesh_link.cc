@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "agent/pipeline/accepted_origin.h"
 #include "agent/pipeline/peer_link.h"
 
 namespace stickmesh::pipeline {
@@ -146,7 +147,8 @@ bool MeshLink::within_bounds(const peers::VersionField& version) {
 }
 
 bool MeshLink::may_say(const RelayedInput& input, const peers::Update& update) const {
-  return update.lesson || update.version.cleared || input.its_own || had_home_.contains(input.origin);
+  return update.lesson || update.version.cleared || input.its_own || had_home_.contains(input.origin) ||
+         hub_.registry().origins()[input.origin].name == kAcceptedOrigin;
 }
 
 void MeshLink::adopt(RelayedInput& input, const peers::Update& update, TimePoint now) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <msgpack.hpp>
 
+#include "agent/pipeline/accepted_origin.h"
 #include "agent/redis/words.h"
 
 namespace stickmesh::redis {
@@ -34,6 +35,7 @@ Mirror::Mirror(pipeline::Hub& hub, Options options)
       options_(std::move(options)),
       list_(options_.prefix + ":tables"),
       agents_(options_.prefix + ":agents"),
+      marker_(agents_),
       encoder_(hub, snapshot::Encoder::Scope::kOne) {
   if (options_.contributions) hub_.keep_heard();
 }
@@ -62,9 +64,7 @@ void Mirror::look_for_tables() {
   outputs_number_ = hub_.registry().outputs_number();
   for (auto& [name, record] : hub_.registry().tables()) {
     if (!record.output || !hub_.registry().rules().mirrors(name)) continue;
-    const bool known = std::any_of(tables_.begin(), tables_.end(),
-                                   [of = &record](const Table& table) { return table.record == of; });
-    if (known) continue;
+    if (find(record) != nullptr) continue;
     tables_.emplace_back(record, options_.prefix);
     record.output->add_reader();
   }
@@ -75,10 +75,19 @@ void Mirror::note(const Sent& sent) {
   if (sent.table != nullptr) ++sent.table->unanswered;
 }
 
+void Mirror::send(RedisSession& session, std::span<const std::string_view> words, const Sent& sent,
+                  TimePoint now) {
+  if (asking_) {
+    note({nullptr, What::kAsking, 0, 0});
+    session.send(std::array<std::string_view, 1>{"ASKING"}, now);
+  }
+  note(sent);
+  session.send(words, now);
+}
+
 void Mirror::send(RedisSession& session, std::initializer_list<std::string_view> words, const Sent& sent,
                   TimePoint now) {
-  note(sent);
-  session.send(std::span(words.begin(), words.size()), now);
+  send(session, std::span(words.begin(), words.size()), sent, now);
 }
 
 void Mirror::follow(TimePoint now) {
@@ -94,14 +103,9 @@ void Mirror::follow(TimePoint now) {
 void Mirror::fill(RedisSession& session, TimePoint now) {
   more_ = false;
   turns_ = kTurns;
-  if (tables_.empty()) return;
+  if (tables_.empty() || misplaced_ || !strays_.empty()) return;
   look_for_a_flush(session, now);
-  for (const Retry& retry : std::exchange(retries_, {})) {
-    if (!retry.table->record->table->uses(retry.entry)) continue;
-    send(session, {"DEL", retry.table->keys.of(retry.entry)},
-         {retry.table, What::kRoom, retry.entry, 0, true}, now);
-    write(session, *retry.table, retry.entry, 0, now);
-  }
+  for (const Retry& again : std::exchange(retries_, {})) retry(session, again, now);
   for (Table& table : tables_) define(session, table, now);
   // Each in its turn, or those that come first would leave the others no room while they keep coming.
   contributions_first_ = !contributions_first_;
@@ -117,24 +121,24 @@ void Mirror::look_for_a_flush(RedisSession& session, TimePoint now) {
   const std::string& name = hub_.setup().agent_name;
   if (!checking_ && !foreign_.empty()) {
     send(session, {"DEL", foreign_}, {nullptr, What::kRoom, 0, 0}, now);
-    if (foreign_ == agents_) marked_ = false;
+    if (foreign_ == marker_) marked_ = false;
     for (Table& table : tables_) table.listed.reset();
     foreign_.clear();
   }
-  if (!std::exchange(marked_, true)) {
-    send(session, {"HSET", agents_, name, "1"}, {nullptr, What::kMark, 0, 0}, now);
+  if (!marker_.empty() && !std::exchange(marked_, true)) {
+    send(session, {"HSET", marker_, name, "1"}, {nullptr, What::kMark, 0, 0}, now);
   }
-  if (checking_ || now - checked_ < kCheckEvery) return;
+  if (checking_ || marker_.empty() || now - checked_ < kCheckEvery) return;
   checking_ = true;
   listed_ = static_cast<std::int64_t>(std::count_if(
       tables_.begin(), tables_.end(), [](const Table& table) { return table.listed.has_value(); }));
-  send(session, {"HLEN", list_}, {nullptr, What::kList, 0, 0}, now);
-  send(session, {"HEXISTS", agents_, name}, {nullptr, What::kMarker, 0, 0}, now);
+  if (mine(list_)) send(session, {"HLEN", list_}, {nullptr, What::kList, 0, 0}, now);
+  send(session, {"HEXISTS", marker_, name}, {nullptr, What::kMarker, 0, 0}, now);
 }
 
 void Mirror::define(RedisSession& session, Table& table, TimePoint now) {
   const TableDefinition& definition = table.record->table->definition();
-  if (table.listed == definition) return;
+  if (table.listed == definition || !mine(list_)) return;
   table.listed = definition;
   TableDefinition nameless = definition;
   nameless.name.clear();
@@ -171,16 +175,7 @@ bool Mirror::fill_contributions(RedisSession& session, Table& table, TimePoint n
     table.contributions_sent = place.sequence;
     const store::ContributionId id = place.entry;
     if (!relay.newest(place) || !from.live(id, now)) continue;
-    const std::string_view key =
-        table.keys.of(from.entry(id), hub_.registry().origins()[from.origin(id)].name);
-    const std::string_view value = as_text(encoder_.one(*table.record, id, now));
-    const Sent sent{&table, What::kContribution, 0, place.sequence};
-    if (from.definition().expire.count() == 0) {
-      send(session, {"SET", key, value}, sent, now);
-    } else {
-      send(session, {"SET", key, value, "PX", fmt::format("{}", (from.expires(id) - now).count())}, sent,
-           now);
-    }
+    write_contribution(session, table, id, place.sequence, now);
   }
   table.contributions_sent = feed.last();
   if (table.unanswered == 0) table.contributions_confirmed = table.contributions_sent;
@@ -203,6 +198,7 @@ void Mirror::write(RedisSession& session, Table& table, EntryId entry, std::uint
   if (from.layout().columns().empty()) return;  // Redis has no hash without a field
   const bool retried = sequence == 0;
   const std::string_view key = table.keys.of(entry);
+  if (!asking_ && !mine(key)) return;
   if (!from.shown(entry, now)) {
     send(session, {"DEL", key}, {&table, What::kRemoval, entry, sequence, retried}, now);
     if (options_.publish) publish(session, table, entry, {}, now);
@@ -211,8 +207,7 @@ void Mirror::write(RedisSession& session, Table& table, EntryId entry, std::uint
   const std::span<const std::string> fields = table.fields.of(entry, now, hub_.setup().wall_clock());
   words_.assign({"HSET", key});
   words_.insert(words_.end(), fields.begin(), fields.end());
-  note({&table, What::kFields, entry, 0, retried});
-  session.send(words_, now);
+  send(session, words_, {&table, What::kFields, entry, 0, retried}, now);
   const Sent life{&table, What::kLife, entry, sequence, retried};
   if (from.definition().expire.count() != 0) {
     send(session, {"PEXPIRE", key, fmt::format("{}", (from.end(entry) - now).count())}, life, now);
@@ -220,6 +215,22 @@ void Mirror::write(RedisSession& session, Table& table, EntryId entry, std::uint
     send(session, {"PERSIST", key}, life, now);
   }
   if (options_.publish) publish(session, table, entry, fields, now);
+}
+
+void Mirror::write_contribution(RedisSession& session, Table& table, store::ContributionId id,
+                                std::uint64_t sequence, TimePoint now) {
+  const store::Table& from = *table.record->table;
+  const std::string& origin = hub_.registry().origins()[from.origin(id)].name;
+  if (origin == pipeline::kAcceptedOrigin) return;  // that is where it came from
+  const std::string_view key = table.keys.of(from.entry(id), origin);
+  if (!asking_ && !mine(key)) return;
+  const std::string_view value = as_text(encoder_.one(*table.record, id, now));
+  const Sent sent{&table, What::kContribution, id, sequence, sequence == 0};
+  if (from.definition().expire.count() == 0) {
+    send(session, {"SET", key, value}, sent, now);
+  } else {
+    send(session, {"SET", key, value, "PX", fmt::format("{}", (from.expires(id) - now).count())}, sent, now);
+  }
 }
 
 void Mirror::publish(RedisSession& session, Table& table, EntryId entry, std::span<const std::string> fields,
@@ -249,6 +260,12 @@ void Mirror::publish(RedisSession& session, Table& table, EntryId entry, std::sp
 
 Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
   if (in_flight_.empty()) return refuse(Reason::kRedis, "protocol: it answers what was not asked");
+  if (reply.error() && slots_) {
+    if (const auto to = read_redirection(reply.text)) {
+      redirected(*to, now);
+      return {};
+    }
+  }
   // It stays in flight then: `ended` looks at what was not done.
   if (reply.error() && stops_all(reply.text)) return refuse(Reason::kRedis, explain(reply.text));
   const Sent sent = in_flight_.front();
@@ -257,7 +274,7 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
   const bool wrong_type = reply.error() && kind_of(reply.text) == "WRONGTYPE";
   if (reply.error()) {
     if (sent.what == What::kFields && wrong_type) {
-      retries_.push_back({sent.table, sent.entry});
+      retries_.push_back({sent.table, sent.id, false, true});
     } else {
       ++counted_.refused;
     }
@@ -283,7 +300,7 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
     case What::kMarker:
       checking_ = false;
       checked_ = now;
-      if (wrong_type) foreign_ = agents_;
+      if (wrong_type) foreign_ = marker_;
       if (reply.number != 0 || reply.error()) break;
       ++counted_.rewritten;
       start_over();
@@ -296,6 +313,7 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
     case What::kMark:
     case What::kNews:
     case What::kDefinition:
+    case What::kAsking:
       break;
   }
   if (sent.table != nullptr) sent.table->confirmed = std::max(sent.table->confirmed, sent.sequence);
@@ -306,12 +324,13 @@ void Mirror::ended() {
   for (const Sent& sent : in_flight_) {
     if (sent.what == What::kDefinition) sent.table->listed.reset();
     if (sent.what == What::kMark) marked_ = false;
-    // Its place in the feed was confirmed when something else was found at its key.
+    // Its place in the feed is confirmed.
+    const bool contribution = sent.what == What::kContribution;
     const auto same = [&](const Retry& retry) {
-      return retry.table == sent.table && retry.entry == sent.entry;
+      return retry.table == sent.table && retry.id == sent.id && retry.contribution == contribution;
     };
     if (sent.retried && (retries_.empty() || !same(retries_.back())))
-      retries_.push_back({sent.table, sent.entry});
+      retries_.push_back({sent.table, sent.id, contribution, !contribution});
   }
   in_flight_.clear();
   for (Table& table : tables_) {

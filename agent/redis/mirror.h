@@ -9,8 +9,10 @@
 
 #include "agent/base/recent_times.h"
 #include "agent/pipeline/hub.h"
+#include "agent/redis/cluster_words.h"
 #include "agent/redis/entry_fields.h"
 #include "agent/redis/session.h"
+#include "agent/redis/slots.h"
 #include "agent/snapshot/encoder.h"
 
 namespace stickmesh::redis {
@@ -30,6 +32,10 @@ namespace stickmesh::redis {
 /// PREFIX:tables has the definition of each table, in haproxy.cfg's words, and PREFIX:agents the name of each
 /// agent: that its own is gone is how an agent knows that Redis was flushed. A server that is not the one
 /// from before, or is it after a restart, is written anew.
+///
+/// A cluster has a mirror for each of its masters, which reads the same feeds and writes what is in its slots
+/// (`assign`). So a master that is away holds up nothing but its own, and a slot that moves costs no queue:
+/// the mirror that gets it goes on from the place in the feed that the other had confirmed (`take_over`).
 class Mirror {
  public:
   struct Options {
@@ -51,6 +57,35 @@ class Mirror {
   Result<void> replied(const Reply& reply, TimePoint now);
   /// The session has ended: what it has not confirmed is sent again in the next one.
   void ended();
+
+  /// Of a cluster: only what is in |slots| is written from now on.
+  void assign(const SlotSet& slots);
+  /// Some of its slots were |previous|'s until now, with what that has had confirmed; null: nothing is known
+  /// of what they hold.
+  void take_over(const Mirror* previous);
+  /// A server has said that some of its slots are another's: nothing is written until `assign`.
+  bool misplaced() const { return misplaced_; }
+
+  /// Whether the server has |key|, as far as is known.
+  bool mine(std::string_view key) const { return !slots_ || slots_->test(slot_of(key)); }
+
+  /// An entry, or a contribution, that another master has to be given.
+  struct Stray {
+    pipeline::TableRecord* record;
+    std::uint32_t id;
+    bool contribution;
+    bool once;         ///< the key's slot is only moving there, to |to|
+    Redirection to{};  ///< nothing: whoever has the key
+    std::string key;
+  };
+  /// The oldest of those; null if there is none. While there are some, nothing is written.
+  const Stray* stray() const { return strays_.empty() ? nullptr : &strays_.front(); }
+  void drop_stray() { strays_.pop_front(); }
+  /// Takes another's, to be written by the next `fill`. False while too many of them wait here.
+  bool adopt(const Stray& stray);
+  bool has_adopted() const { return !retries_.empty(); }
+  /// It will not write any more: what it has adopted are strays.
+  void leave();
 
   /// Whether the last `fill` has left something that can be sent now.
   bool can_go_on(const RedisSession& session) const { return more_ && has_room(session); }
@@ -95,22 +130,35 @@ class Mirror {
     kDefinition,
     kList,
     kMark,
-    kMarker
+    kMarker,
+    kAsking
   };
   /// A command without a reply.
   struct Sent {
     Table* table;
     What what;
-    store::EntryId entry;
+    std::uint32_t id;        ///< of the entry or the contribution
     std::uint64_t sequence;  ///< of one of the feeds, confirmed by its reply; 0: nothing is
     bool retried = false;    ///< by `Retry`
   };
+  /// What is written outside of the feeds, whose places are confirmed already.
   struct Retry {
     Table* table;
-    store::EntryId entry;
+    std::uint32_t id;
+    bool contribution = false;
+    bool blocked = false;  ///< something else is at its key
+    bool asking = false;   ///< its slot is only moving to this server
   };
 
   void look_for_tables();
+  Table* find(const pipeline::TableRecord& record);
+  const Table* find(const pipeline::TableRecord& record) const;
+  void choose_marker();
+  void redirected(const Redirection& to, TimePoint now);
+  void go_back(Table& table, std::uint64_t confirmed, std::uint64_t contributions_confirmed);
+  void stray(const Sent& sent, const Redirection& to);
+  void retry(RedisSession& session, const Retry& retry, TimePoint now);
+  std::string key_of(Table& table, std::uint32_t id, bool contribution) const;
   void look_for_a_flush(RedisSession& session, TimePoint now);
   void define(RedisSession& session, Table& table, TimePoint now);
   /// False once enough is in flight.
@@ -123,7 +171,10 @@ class Mirror {
                TimePoint now);
   void write(RedisSession& session, Table& table, store::EntryId entry, std::uint64_t sequence,
              TimePoint now);
+  void write_contribution(RedisSession& session, Table& table, store::ContributionId id,
+                          std::uint64_t sequence, TimePoint now);
   void note(const Sent& sent);
+  void send(RedisSession& session, std::span<const std::string_view> words, const Sent& sent, TimePoint now);
   void send(RedisSession& session, std::initializer_list<std::string_view> words, const Sent& sent,
             TimePoint now);
   void start_over();
@@ -133,12 +184,17 @@ class Mirror {
   const Options options_;
   const std::string list_;    ///< PREFIX:tables
   const std::string agents_;  ///< PREFIX:agents
+  std::string marker_;        ///< the same, or of a cluster one like it in a slot of the server
   snapshot::Encoder encoder_;
   std::string run_;  ///< of the server that has what was confirmed
   std::list<Table> tables_;
   std::uint64_t outputs_number_ = ~std::uint64_t{0};
   std::deque<Sent> in_flight_;
-  std::vector<Retry> retries_;  ///< entries at whose keys was something else
+  std::vector<Retry> retries_;
+  std::deque<Stray> strays_;
+  std::optional<SlotSet> slots_;  ///< nothing: all
+  bool misplaced_ = false;
+  bool asking_ = false;  ///< each command is one for a slot that is only moving there
   std::vector<std::string_view> words_;
   std::vector<char> news_;
   std::size_t turns_ = 0;  ///< left in this `fill`

@@ -63,6 +63,8 @@ Result<void> RedisSession::receive(Bytes in, TimePoint now) {
 }
 
 Result<void> RedisSession::take(const Reply& reply, TimePoint now) {
+  if (messages_ && reply.list.size() == 3 && reply.list[0].text == "message")
+    return user_.replied(reply, now);
   if (in_flight_ == 0) return refuse(Reason::kRedis, "protocol: it answers what was not asked");
   --in_flight_;
   waiting_since_ = now;

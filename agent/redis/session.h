@@ -54,6 +54,8 @@ class RedisSession final : public Session {
 
   /// Only once `ready` was called.
   void send(std::span<const std::string_view> words, TimePoint now);
+  /// From now on messages of subscriptions come, which `SessionUser::replied` is given like replies.
+  void expect_messages() { messages_ = true; }
   /// How many commands have no reply yet.
   std::uint64_t in_flight() const { return in_flight_; }
   /// It is over, because of |why|.
@@ -79,7 +81,8 @@ class RedisSession final : public Session {
   std::uint64_t in_flight_ = 0;
   std::uint64_t greetings_ = 0;  ///< commands of the login without a reply
   TimePoint waiting_since_;      ///< of the oldest without a reply
-  bool inside_ = false;          ///< in a call of the connection, which looks at the output after it
+  bool messages_ = false;
+  bool inside_ = false;  ///< in a call of the connection, which looks at the output after it
   std::optional<Error> close_reason_;
 };
 

@@ -28,10 +28,12 @@ constexpr Known kStops[] = {
     {"NOAUTH", "it wants a password: set redis.password-file"},
     {"WRONGPASS", "the user or the password is wrong: look at redis.user and redis.password-file"},
     {"NOPERM", "the user may not do this: give it the rights (ACL SETUSER)"},
-    {"MOVED", "it is part of a cluster, and the key belongs to another node"},
-    {"ASK", "it is part of a cluster, and the key is moving to another node"},
+    {"MOVED", "it is part of a cluster, and the key belongs to another node: set redis.cluster = true"},
+    {"ASK", "it is part of a cluster, and the key is moving to another node: set redis.cluster = true"},
     {"TRYAGAIN", "it is part of a cluster that is being changed"},
-    {"CLUSTERDOWN", "its cluster is down"},
+    {"CLUSTERDOWN",
+     "its cluster is down: some slots have no master (cluster-require-full-coverage no lets the others go "
+     "on)"},
     {"CROSSSLOT", "it is part of a cluster"},
 };
 

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/redis/cluster_words.h"
 #include "agent/redis/session.h"
 #include "agent/redis/words.h"
 #include "tests/fuzz/check.h"
@@ -151,7 +152,15 @@ class FuzzUser : public SessionUser {
     std::string all;
     append(all, reply);
     replies.push_back(std::move(all));
+    if (const auto masters = read_masters(reply)) {
+      SlotSet given;
+      for (const Master& master : *masters) {
+        FUZZ_CHECK(master.slots.any() && master.port != 0 && (master.slots & given).none());
+        given |= master.slots;
+      }
+    }
     if (reply.error()) {
+      if (const auto to = read_redirection(reply.text)) FUZZ_CHECK(to->port != 0 && stops_all(reply.text));
       const std::string words = explain(reply.text);
       FUZZ_CHECK(words.size() < 500 && words.find('\n') == std::string::npos);
       if (stops_all(reply.text)) return refuse(Reason::kRedis, words);

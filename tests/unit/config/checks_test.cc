@@ -24,6 +24,13 @@ name = "agent-lb1"
                           "8: peer.name: \"agent-lb1\" is this agent's own name (agent.name, line 2)"));
 }
 
+TEST(ChecksTest, NobodyHasTheNameOfWhatRedisSays) {
+  const std::string config = "[agent]\nname = \"redis\"\n[[peer]]\nname = \"redis\"\n";
+  EXPECT_THAT(findings(config + "[redis]\naccept = [\"bans*\"]\n"),
+              testing::Contains(HasSubstr("peer.name: \"redis\" is taken by what redis.accept takes in")));
+  EXPECT_THAT(findings("[[peer]]\nname = \"redis\"\n"), IsEmpty());
+}
+
 TEST(ChecksTest, TheDefaultAgentNameIsNoPeersEither) {
   const std::string name = config_of("").agent.name;
   EXPECT_THAT(findings("[[peer]]\nname = \"" + name + "\"\n"),

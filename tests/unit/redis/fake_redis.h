@@ -88,6 +88,7 @@ class FakeRedis {
   std::string answer(const Words& words) {
     const auto number = [](std::size_t value) { return fmt::format(":{}\r\n", value); };
     const std::string& name = words[0];
+    if (name == "ASKING") return "+OK\r\n";
     if (name == "DEL" && words.size() == 2) return number(keys.erase(words[1]));
     if (name == "HLEN" && words.size() == 2) {
       const auto found = keys.find(words[1]);

@@ -1,0 +1,265 @@
+#include "agent/redis/intake.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+
+#include "agent/admin/entry_text.h"
+#include "agent/admin/key_text.h"
+#include "agent/base/printable.h"
+#include "agent/pipeline/accepted_origin.h"
+#include "agent/redis/entry_fields.h"
+#include "agent/redis/words.h"
+
+namespace stickmesh::redis {
+
+using store::Column;
+using store::ContributionId;
+using store::EntryId;
+using store::kNone;
+
+namespace {
+
+constexpr std::size_t kShown = 128;
+/// Redis's life of what has none, and of what is not there.
+constexpr std::int64_t kEndless = -1;
+
+template <typename Number>
+std::optional<Number> read_number(std::string_view text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
+  return number;
+}
+
+// What `key_part` has made, as it was.
+std::optional<std::string> plain_part(std::string_view part) {
+  std::string out;
+  for (std::size_t at = 0; at < part.size(); ++at) {
+    if (part[at] != '%') {
+      out += part[at];
+    } else if (const std::string_view code = part.substr(at, 3); code == "%25" || code == "%3A") {
+      out += code == "%25" ? '%' : ':';
+      at += 2;
+    } else {
+      return std::nullopt;
+    }
+  }
+  return out;
+}
+
+std::optional<std::uint64_t> read_value(const Column& column, std::string_view text) {
+  if (column.kind == ValueKind::kSigned32) {
+    const auto value = read_number<std::int32_t>(text);
+    return value ? std::optional(static_cast<std::uint64_t>(std::int64_t{*value})) : std::nullopt;
+  }
+  if (column.kind == ValueKind::kUnsigned64) return read_number<std::uint64_t>(text);
+  return read_number<std::uint32_t>(text);
+}
+
+Reading in_one_moment() {
+  const auto ask = [](RedisSession& session, const std::string& key, TimePoint now) {
+    session.send(std::array<std::string_view, 1>{"MULTI"}, now);
+    session.send(std::array<std::string_view, 1>{"TIME"}, now);
+    session.send(std::array<std::string_view, 2>{"HGETALL", key}, now);
+    session.send(std::array<std::string_view, 2>{"PTTL", key}, now);
+    session.send(std::array<std::string_view, 1>{"EXEC"}, now);
+  };
+  return {ask, 5};
+}
+
+}  // namespace
+
+Intake::Intake(pipeline::Hub& hub, std::string_view prefix, const std::vector<std::string>& tables)
+    : hub_(hub), prefix_(fmt::format("{}:", prefix)), channel_(fmt::format("{}:accept", prefix)) {
+  for (const std::string& pattern : tables) tables_.emplace_back(pattern);
+}
+
+std::optional<std::string> Intake::key_of(std::string_view announced, TimePoint now) {
+  const std::size_t colon = announced.find(':');
+  if (colon != std::string_view::npos && colon != 0 && colon + 1 != announced.size()) {
+    return fmt::format("{}{}@{}:{}", prefix_, announced.substr(0, colon), pipeline::kAcceptedOrigin,
+                       announced.substr(colon + 1));
+  }
+  note(refuse(Reason::kBadMessage, fmt::format("what is published on {} is not TABLE:KEY", channel_)),
+       announced, now);
+  return std::nullopt;
+}
+
+// A clock of 62 bits of microseconds: generations are long enough for update ids to be compared.
+std::optional<store::Version> Intake::time_of(const Reply& reply) {
+  constexpr std::uint64_t kMicro = 1'000'000;
+  if (reply.list.size() != 2) return std::nullopt;
+  const auto seconds = read_number<std::uint64_t>(reply.list[0].text);
+  const auto micros = read_number<std::uint64_t>(reply.list[1].text);
+  if (!seconds || !micros || *micros >= kMicro || *seconds > std::numeric_limits<std::uint32_t>::max())
+    return std::nullopt;
+  const std::uint64_t clock = *seconds * kMicro + *micros;
+  return store::Version{static_cast<std::uint32_t>(clock >> 31U),
+                        static_cast<std::uint32_t>(clock & 0x7fffffffU)};
+}
+
+Walk Intake::walk(std::function<bool(std::string_view key)> mine) {
+  const auto wanted = [prefix = prefix_, mine = std::move(mine)](std::string_view key) {
+    const std::string_view rest = key.substr(std::min(prefix.size(), key.size()));
+    const std::size_t at = rest.find('@');
+    const std::size_t colon = rest.find(':');
+    return at < colon && rest.substr(at + 1, colon - at - 1) == pipeline::kAcceptedOrigin && mine(key);
+  };
+  return {fmt::format("{}*@{}:*", literal(prefix_), pipeline::kAcceptedOrigin), in_one_moment(), wanted,
+          [this](const std::string& key, const Reply& reply, TimePoint now) {
+            note(take(key, reply, now), key, now);
+          }};
+}
+
+void Intake::note(Result<void> outcome, std::string_view key, TimePoint now) {
+  if (outcome) {
+    ++accepted_;
+    return;
+  }
+  ++refused_;
+  outcome.error().detail = fmt::format("{}: {}", printable(key, kShown), outcome.error().detail);
+  hub_.errors().record(outcome.error(), "Redis, accept", now);
+}
+
+Result<Intake::Place> Intake::place_of(std::string_view key) {
+  const std::string_view rest = key.substr(prefix_.size());
+  const std::size_t at = rest.find('@');
+  const auto name = plain_part(rest.substr(0, at));
+  if (!name) return refuse(Reason::kNotFound, "in a table's name % and : are %25 and %3A");
+  const bool wanted = std::any_of(tables_.begin(), tables_.end(),
+                                  [&](const pipeline::Pattern& pattern) { return pattern.match(*name); });
+  if (!wanted) return refuse(Reason::kNotFound, "redis.accept does not name this table");
+  pipeline::TableRecord* record = hub_.registry().find(*name);
+  if (record == nullptr)
+    return refuse(Reason::kNotFound, "there is no such table: no instance and no [[table]] has it");
+  if (record->replicated)
+    return refuse(Reason::kNotFound, "it is a replicated table, whose entries only instances write");
+  const std::string_view text = rest.substr(rest.find(':') + 1);
+  const TableDefinition& definition = record->table->definition();
+  if (definition.key_type == KeyType::kString) {
+    if (text.empty() || text.size() >= definition.key_size)
+      return refuse(Reason::kBadKey,
+                    fmt::format("its key is not 1 to {} bytes long", definition.key_size - 1));
+    const Bytes bytes = as_bytes(text);
+    return Place{record, {bytes.begin(), bytes.end()}};
+  }
+  auto read = admin::key_from_text(definition, text);
+  if (!read) return refuse(Reason::kBadKey, read.error().detail);
+  return Place{record, std::move(*read)};
+}
+
+Result<void> Intake::take(const std::string& key, const Reply& reply, TimePoint now) {
+  if (reply.error()) return refuse(Reason::kRedis, explain(reply.text));
+  if (reply.list.size() != 3) return refuse(Reason::kRedis, "protocol: its answer to EXEC is none");
+  const Reply& fields = reply.list[1];
+  const auto version = time_of(reply.list[0]);
+  if (!version) return refuse(Reason::kRedis, "protocol: its answer to TIME is no time");
+  auto place = place_of(key);
+  if (!place) return tl::unexpected(place.error());
+  if (fields.error()) return refuse(Reason::kRedis, explain(fields.text));
+  if (fields.list.empty()) {
+    remove(*place, *version, now);
+    return {};
+  }
+  const std::int64_t left = reply.list[2].number;
+  const Duration whole = place->record->table->definition().expire;
+  const bool endless = left == kEndless || (whole.count() != 0 && left > whole.count());
+  return write(*place, fields, endless ? whole : Duration(left), *version, now);
+}
+
+Result<void> Intake::write(const Place& place, const Reply& fields, Duration life, store::Version version,
+                           TimePoint now) {
+  store::Table& table = *place.record->table;
+  const auto origin = hub_.registry().origins().intern(pipeline::kAcceptedOrigin);
+  if (!origin) return tl::unexpected(hub_.registry().no_place_for(pipeline::kAcceptedOrigin));
+  const auto& columns = table.layout().columns();
+  // The hash is all that is said: what other keys have and this has not is 0.
+  std::uint32_t types = table.stored_types(*origin);
+  const auto find = [&](std::string_view name) { return admin::find_value(table.layout(), name); };
+  for (std::size_t at = 0; at + 1 < fields.list.size(); at += 2) {
+    const std::string& name = fields.list[at].text;
+    const auto found = find(name);
+    if (!found)
+      return refuse(Reason::kNotFound, fmt::format("the table has no data type {}", printable(name, kShown)));
+    if (found->column->kind == ValueKind::kRate || found->column->type == DataType::kConnCur)
+      return refuse(Reason::kValueOutOfRange,
+                    fmt::format("{} cannot be written: it is of a moment that has passed", name));
+    if (found->column->kind != ValueKind::kDictionary &&
+        !read_value(*found->column, fields.list[at + 1].text))
+      return refuse(Reason::kValueOutOfRange,
+                    fmt::format("{} is no value of {}", printable(fields.list[at + 1].text, kShown), name));
+    types |= 1U << static_cast<unsigned>(found->column->type);
+  }
+  plan_.steps.clear();
+  plan_.types = types;
+  cells_.clear();
+  std::string_view text;
+  for (std::uint32_t index = 0; index < columns.size(); ++index) {
+    const Column& column = columns[index];
+    if ((types & 1U << static_cast<unsigned>(column.type)) == 0) continue;
+    plan_.steps.push_back({static_cast<std::uint32_t>(cells_.size()), index});
+    const std::size_t first = cells_.size();
+    cells_.resize(first + column.elements, column.kind == ValueKind::kDictionary ? store::kTextNone : 0);
+    for (std::size_t at = 0; at + 1 < fields.list.size(); at += 2) {
+      const auto found = find(fields.list[at].text);
+      if (found->column != &column) continue;
+      const std::string& value = fields.list[at + 1].text;
+      if (column.kind == ValueKind::kDictionary) {
+        text = value;
+        if (!value.empty()) cells_[first] = store::kTextSet;
+      } else {
+        cells_[first + found->element] = *read_value(column, value);
+      }
+    }
+  }
+  store::Change change{*origin, version, place.key, cells_, text, store::LifeKind::kAnew, {}};
+  if (life.count() != 0) {
+    change.life = store::LifeKind::kRemaining;
+    change.remaining = life;
+  }
+  const store::Applied applied = table.apply(plan_, change, now);
+  hub_.wake();
+  if (applied == store::Applied::kNoMemory) return refuse(Reason::kNoMemory, "there is no room for the key");
+  return {};
+}
+
+// First as a change of its own, which is newer than what others may hold of it.
+void Intake::remove(const Place& place, store::Version version, TimePoint now) {
+  store::Table& table = *place.record->table;
+  const EntryId entry = table.find(place.key);
+  const auto origin = hub_.registry().origins().intern(pipeline::kAcceptedOrigin);
+  if (entry == kNone || !origin) return;
+  const ContributionId id = table.find(entry, *origin);
+  if (id == kNone || table.cleared_contribution(id)) return;
+  Reply nothing;
+  static_cast<void>(write(place, nothing, Duration(0), version, now));
+  if (table.find(entry, *origin) == id) table.clear_contribution(id, now, /*owed=*/false);
+  hub_.wake();
+}
+
+void Intake::sweep(store::Version since, const std::function<bool(std::string_view key)>& mine,
+                   TimePoint now) {
+  const auto origin = hub_.registry().origins().intern(pipeline::kAcceptedOrigin);
+  if (!origin || hub_.registry().origins()[*origin].contributions == 0) return;
+  for (auto& [name, record] : hub_.registry().tables()) {
+    const store::Table& table = *record.table;
+    const bool wanted = std::any_of(tables_.begin(), tables_.end(), [of = &name](const pipeline::Pattern& p) {
+      return p.match(*of).has_value();
+    });
+    if (!wanted || record.replicated) continue;
+    EntryKeys keys(std::string_view(prefix_).substr(0, prefix_.size() - 1), table);
+    for (EntryId entry = table.next(0); entry != kNone; entry = table.next(entry + 1)) {
+      const ContributionId id = table.find(entry, *origin);
+      if (id == kNone || !since.newer_than(table.version(id))) continue;
+      if (!mine(keys.of(entry, pipeline::kAcceptedOrigin))) continue;
+      const Bytes key = table.key(entry);
+      remove({&record, {key.begin(), key.end()}}, since, now);
+    }
+  }
+}
+
+}  // namespace stickmesh::redis
