@@ -10,7 +10,7 @@ namespace {
 /// The C library compares and searches about that many bytes in the time of a step.
 constexpr std::size_t kBytesPerStep = 64;
 
-bool is_digit(char character) {
+bool is_decimal(char character) {
   return character >= '0' && character <= '9';
 }
 
@@ -84,7 +84,7 @@ std::size_t PatternMatcher::rest_within(Place place) {
     }
     if (symbol == '%' && place.item + 1 < pattern_.size()) {
       const char letter = pattern_[place.item + 1];
-      if (letter == 'b' || letter == 'f' || is_digit(letter)) {
+      if (letter == 'b' || letter == 'f' || is_decimal(letter)) {
         const auto next = after_escape(place);
         if (!next) return kNone;
         place = *next;

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 from support import agent, wait
 from support.agent import AgentConfig, PeerConfig, check_config
