@@ -118,9 +118,7 @@ Result<void> App::begin() {
     if (waiting() || spoe_.draining()) return;
     if (auto begun = handover_.begin(); !begun) log::notice("SIGUSR2: {}", to_string(begun.error()));
   });
-  for (const config::Table& table : config_.table) {
-    registry_.declare(table.definition, static_cast<std::size_t>(table.size), loop_.now());
-  }
+  declare_tables(config_, registry_, loop_.now());
   if (hooks_) {
     if (auto loaded = hooks_->load(loop_.now()); !loaded) return loaded;
   }

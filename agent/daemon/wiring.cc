@@ -46,9 +46,16 @@ std::vector<hooks::HookSetup> hook_setups_of(const config::Config& config) {
   return setups;
 }
 
+void declare_tables(const config::Config& config, pipeline::Registry& registry, TimePoint now) {
+  for (const config::Table& table : config.table) {
+    registry.declare(table.definition, static_cast<std::size_t>(table.size), now);
+  }
+}
+
 Result<void> check_hooks(const config::Config& config, const std::string& config_file) {
   const pipeline::Rules rules = rules_of(config);
   pipeline::Registry registry(rules, config.agent.max_memory, config.peers.max_origins, /*hash_seed=*/0);
+  declare_tables(config, registry, {});
   ErrorLog errors;
   pipeline::Hub hub(hub_setup_of(config, config_file), registry, errors);
   return hooks::Hooks(hub, hook_setups_of(config)).load({});

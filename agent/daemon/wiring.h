@@ -15,6 +15,9 @@ pipeline::Rules rules_of(const config::Config& config);
 pipeline::HubSetup hub_setup_of(const config::Config& config, std::string config_file);
 std::vector<hooks::HookSetup> hook_setups_of(const config::Config& config);
 
+/// The tables of the config.
+void declare_tables(const config::Config& config, pipeline::Registry& registry, TimePoint now);
+
 /// Whether the scripts of all `[[hook]]`s can be loaded; none of their functions is called.
 Result<void> check_hooks(const config::Config& config, const std::string& config_file);
 

@@ -13,7 +13,7 @@ Result<void> Hook::load() {
     return tl::unexpected(loaded.error());
   }
   load_error_.clear();
-  breaker_ = {};
+  breakers_ = {};
   script_ = std::move(*loaded);
   ++generation_;
   return {};
@@ -33,8 +33,9 @@ const Function* Hook::function_for(std::string_view message,
 
 void Hook::handle(Function function, const spoe::Use& use, std::string_view message,
                   std::span<const spoe::Argument> arguments, spoe::Answer& answer) {
-  const bool returned =
-      call([&](Script& script) { return script.handle(function, message, use.prefix(), arguments); });
+  const bool returned = call(Caller::kMessage, [&](Script& script) {
+    return script.handle(function, message, use.prefix(), arguments);
+  });
   if (returned) return script_->event().answer(answer);
   if (setup_.on_error == OnError::kDefault) return;
   const bool deny = setup_.on_error == OnError::kDeny;
@@ -42,13 +43,13 @@ void Hook::handle(Function function, const spoe::Use& use, std::string_view mess
   answer.set(spoe::Scope::kTransaction, use.reason(), spoe::Value::string("hook-failed"));
 }
 
-bool Hook::ended(const lua::Outcome& outcome, std::chrono::steady_clock::time_point begun) {
+bool Hook::ended(Caller caller, const lua::Outcome& outcome, std::chrono::steady_clock::time_point begun) {
   const auto took =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begun);
   times_.add(took, 1, host_.now);
   ++counters_.calls;
   if (outcome) {
-    breaker_.succeeded();
+    breaker(caller).succeeded();
     return true;
   }
   ++counters_.errors;
@@ -57,10 +58,11 @@ bool Hook::ended(const lua::Outcome& outcome, std::chrono::steady_clock::time_po
   last_error_ = outcome.message;
   host_.hub.errors().record({Reason::kHook, outcome.message}, setup_.file, host_.now);
   const bool overrun = outcome.ending != lua::Ending::kFailed;
-  if (breaker_.failed(overrun ? Breaker::kOverrun : Breaker::kError, host_.now)) {
+  if (breaker(caller).failed(overrun ? Breaker::kOverrun : Breaker::kError, host_.now)) {
     ++counters_.bypasses;
-    log::warning("hook {} has failed too often: it is bypassed for {} s", setup_.file,
-                 breaker_.left(host_.now).count() / 1000);
+    log::warning("hook {} has failed too often: its functions of {} are bypassed for {} s", setup_.file,
+                 caller == Caller::kMessage ? "messages" : "updates, thresholds, peers and timers",
+                 breaker(caller).left(host_.now).count() / 1000);
   }
   return false;
 }

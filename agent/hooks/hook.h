@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -40,10 +42,12 @@ class Hook {
   void handle(Function function, const spoe::Use& use, std::string_view message,
               std::span<const spoe::Argument> arguments, spoe::Answer& answer);
 
-  /// Calls |work|(script), which returns an outcome, unless the hook is bypassed; counts and times it.
-  /// False when it was not called, or has not returned.
+  /// Whom a failure keeps from being called: what clients send must not keep the other functions from it.
+  enum class Caller : std::uint8_t { kMessage, kWatch };
+  /// Calls |work|(script), which returns an outcome, unless the hook is bypassed for |caller|; counts and
+  /// times it. False when it was not called, or has not returned.
   template <typename Work>
-  bool call(const Work& work);
+  bool call(Caller caller, const Work& work);
 
   struct Counters {
     std::uint64_t calls = 0;
@@ -61,12 +65,13 @@ class Hook {
   /// Why the file as it is now is not in use; empty when it is.
   const std::string& load_error() const { return load_error_; }
   const std::string& last_error() const { return last_error_; }
-  const Breaker& breaker() const { return breaker_; }
+  const Breaker& breaker(Caller caller) const { return breakers_[static_cast<std::size_t>(caller)]; }
   const Script::Metrics& metrics() const { return metrics_; }
   const RecentTimes& times() const { return times_; }
 
  private:
-  bool ended(const lua::Outcome& outcome, std::chrono::steady_clock::time_point begun);
+  Breaker& breaker(Caller caller) { return breakers_[static_cast<std::size_t>(caller)]; }
+  bool ended(Caller caller, const lua::Outcome& outcome, std::chrono::steady_clock::time_point begun);
 
   const HookSetup setup_;
   Host& host_;
@@ -75,19 +80,19 @@ class Hook {
   std::uint64_t generation_ = 0;
   std::string load_error_;
   std::string last_error_;
-  Breaker breaker_;
+  std::array<Breaker, 2> breakers_;  ///< by caller
   Counters counters_;
   RecentTimes times_;
 };
 
 template <typename Work>
-bool Hook::call(const Work& work) {
-  if (breaker_.open(host_.now)) {
+bool Hook::call(Caller caller, const Work& work) {
+  if (breaker(caller).open(host_.now)) {
     ++counters_.bypassed;
     return false;
   }
   const auto begun = std::chrono::steady_clock::now();
-  return ended(work(*script_), begun);
+  return ended(caller, work(*script_), begun);
 }
 
 }  // namespace stickmesh::hooks

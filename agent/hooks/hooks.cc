@@ -6,6 +6,23 @@
 
 namespace stickmesh::hooks {
 
+namespace {
+
+std::string state_of(const Hook& hook, TimePoint now) {
+  std::string bypassed;
+  for (const auto& [caller, what] :
+       {std::pair(Hook::Caller::kMessage, "messages"),
+        std::pair(Hook::Caller::kWatch, "updates, thresholds, peers and timers")}) {
+    const Breaker& breaker = hook.breaker(caller);
+    if (!breaker.open(now)) continue;
+    if (!bypassed.empty()) bypassed += "; ";
+    bypassed += fmt::format("{}: bypassed for {} s", what, (breaker.left(now).count() + 999) / 1000);
+  }
+  return bypassed.empty() ? "running" : bypassed;
+}
+
+}  // namespace
+
 Hooks::Hooks(pipeline::Hub& hub, std::vector<HookSetup> setups) : host_(hub) {
   for (HookSetup& setup : setups) hooks_.emplace_back(std::move(setup), host_);
 }
@@ -66,9 +83,7 @@ std::vector<admin::LuaScript> Hooks::scripts(TimePoint now) const {
     const Hook::Counters& counters = hook.counters();
     admin::LuaScript script;
     script.file = hook.setup().file;
-    script.state = hook.breaker().open(now)
-                       ? fmt::format("bypassed for {} s", (hook.breaker().left(now).count() + 999) / 1000)
-                       : "running";
+    script.state = state_of(hook, now);
     script.numbers = {{"generation", hook.generation()},
                       {"calls", counters.calls},
                       {"errors", counters.errors},

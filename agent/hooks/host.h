@@ -19,7 +19,8 @@ struct Host {
   spoe::TableViews views;
   pipeline::OwnWriter writer;
   lua::Watchdog watchdog;
-  TimePoint now{};  ///< of the call at hand
+  TimePoint now{};       ///< of the call at hand
+  bool loading = false;  ///< a file: what it would write could be another process's by now
   // Kept for their memory.
   std::vector<std::byte> key;
   std::vector<pipeline::OwnValue> values;

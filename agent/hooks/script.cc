@@ -49,8 +49,10 @@ Result<std::unique_ptr<Script>> Script::load(const std::string& file, const Limi
     made.answer_object_ = luaL_ref(state, LUA_REGISTRYINDEX);
     return 0;
   };
+  host.loading = true;
   lua::Outcome outcome = self->state_.call(prepare, self, kLoadTime);
   if (outcome) outcome = self->state_.run(*source, "@" + file, kLoadTime);
+  host.loading = false;
   if (!outcome) return refuse(Reason::kHook, outcome.message);
   self->loading_ = false;
   return script;

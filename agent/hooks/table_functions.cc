@@ -1,9 +1,11 @@
 #include "agent/hooks/table_functions.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstring>
 #include <string>
 
 #include "agent/base/log.h"
@@ -35,6 +37,7 @@ Host& host_of(lua_State* state) {
 
 // A table is looked for at each use: an instance may announce it after the script was loaded.
 spoe::TableView& view_named(lua_State* state, Host& host, std::string_view name) {
+  if (host.loading) fail(state, "tables are for functions, not for while the file is loaded");
   spoe::TableView* const view = host.views.find(name);
   if (view == nullptr) {
     fail(state,
@@ -58,11 +61,25 @@ spoe::TableView& view_of(lua_State* state, Host& host) {
   return view;
 }
 
+// What a script has of an address is text; as an address it goes into tables of either family, as in HAProxy.
+spoe::Value as_address(const spoe::Value& text, std::array<std::byte, spoe::kIpv6Size>& address) {
+  char buffer[INET6_ADDRSTRLEN] = {};
+  if (text.bytes.size() >= sizeof buffer) return text;
+  std::memcpy(buffer, text.bytes.data(), text.bytes.size());
+  if (::inet_pton(AF_INET, buffer, address.data()) == 1) {
+    return spoe::Value::ipv4(std::span(address).first<spoe::kIpv4Size>());
+  }
+  return ::inet_pton(AF_INET6, buffer, address.data()) == 1 ? spoe::Value::ipv6(address) : text;
+}
+
 void read_key(lua_State* state, Host& host, const spoe::TableView& view, int index) {
-  const spoe::Value key = value_at(state, index, "key");
+  spoe::Value key = value_at(state, index, "key");
   if (key.type == spoe::DataType::kNull) fail(state, "the key is nil");
   host.key.clear();
   const TableDefinition& definition = view.table().definition();
+  std::array<std::byte, spoe::kIpv6Size> address{};
+  const bool addresses = definition.key_type == KeyType::kIpv4 || definition.key_type == KeyType::kIpv6;
+  if (addresses && key.type == spoe::DataType::kString) key = as_address(key, address);
   const std::string_view why = spoe::append_key(definition, key, host.key);
   if (!why.empty()) {
     fail(state, fmt::format("the keys of table '{}' are of type {}: {}", view.table().name(),

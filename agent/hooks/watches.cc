@@ -1,5 +1,6 @@
 #include "agent/hooks/watches.h"
 
+#include <fmt/format.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -53,7 +54,7 @@ std::optional<TimePoint> Watches::run(TimePoint now) {
   for (Script::Timer& timer : hook_.script().timers()) {
     if (timer.next <= now) {
       timer.next = now + timer.interval;
-      hook_.call([&](Script& script) { return script.tick(timer.function); });
+      hook_.call(Hook::Caller::kWatch, [&](Script& script) { return script.tick(timer.function); });
     }
     at(timer.next);
   }
@@ -77,6 +78,11 @@ bool Watches::follow(Follower& follower) {
   if (!std::exchange(follower.following, true)) {
     output.add_reader();
     follower.told = feed.last();
+    if (!follower.type.empty() && !view->find(follower.type)) {
+      host_.hub.errors().record({Reason::kHook, fmt::format("on_threshold: table '{}' stores no {}",
+                                                            follower.table, follower.type)},
+                                hook_.setup().file, host_.now);
+    }
     return false;
   }
   std::size_t looks = 0;
@@ -93,7 +99,8 @@ bool Watches::follow(Follower& follower) {
 void Watches::look(Follower& follower, spoe::TableView& view, store::EntryId entry) {
   const auto tell = [&] {
     --turns_;
-    hook_.call([&](Script& script) { return script.tell_entry(follower.function, view, entry); });
+    return hook_.call(Hook::Caller::kWatch,
+                      [&](Script& script) { return script.tell_entry(follower.function, view, entry); });
   };
   if (follower.type.empty()) {
     if (view.knows(entry, host_.now)) tell();
@@ -106,14 +113,16 @@ void Watches::look(Follower& follower, spoe::TableView& view, store::EntryId ent
     return;
   }
   const Follower::High high{key_hash(view.table(), entry), true};
+  const bool same = known != follower.high.end() && known->second.key_hash == high.key_hash;
+  if (same && known->second.above) return;
+  // One that has not returned is called again at the next change.
+  if (!tell()) return;
   if (known != follower.high.end()) {
-    const Follower::High before = std::exchange(known->second, high);
-    if (before.above && before.key_hash == high.key_hash) return;
+    known->second = high;
   } else if (follower.high.size() < kMostHigh) {
     follower.high.emplace(entry, high);
     follower.order.push_back(entry);
   }
-  tell();
 }
 
 bool Watches::is_above(const Follower& follower, spoe::TableView& view, store::EntryId entry) const {
@@ -142,7 +151,8 @@ void Watches::look_at_peers() {
     bool& known = peers_[peer.setup.name];
     if (std::exchange(known, up) == up) continue;
     for (const Function function : hook_.script().on_peer()) {
-      hook_.call([&](Script& script) { return script.tell_peer(function, peer.setup.name, up); });
+      hook_.call(Hook::Caller::kWatch,
+                 [&](Script& script) { return script.tell_peer(function, peer.setup.name, up); });
     }
   }
 }

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
+#include "agent/redis/number.h"
 #include "agent/redis/words.h"
 
 namespace stickmesh::redis {
@@ -13,14 +13,6 @@ namespace {
 
 /// More than a cluster of Redis has: each has a connection.
 constexpr std::size_t kMaxMasters = 1000;
-
-template <typename Number>
-std::optional<Number> read_number(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
 
 bool is_number(const Reply& reply, std::int64_t limit) {
   return reply.type == Reply::Type::kNumber && reply.number >= 0 && reply.number < limit;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <limits>
 
 #include "agent/admin/entry_text.h"
@@ -12,6 +11,7 @@
 #include "agent/base/printable.h"
 #include "agent/pipeline/accepted_origin.h"
 #include "agent/redis/entry_fields.h"
+#include "agent/redis/number.h"
 #include "agent/redis/words.h"
 
 namespace stickmesh::redis {
@@ -26,14 +26,6 @@ namespace {
 constexpr std::size_t kShown = 128;
 /// Redis's life of what has none, and of what is not there.
 constexpr std::int64_t kEndless = -1;
-
-template <typename Number>
-std::optional<Number> read_number(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
-  return number;
-}
 
 // What `key_part` has made, as it was.
 std::optional<std::string> plain_part(std::string_view part) {

@@ -4,8 +4,10 @@
 --   name = "quota"
 --   define = "type string len 64 size 1m expire 25h store http_req_cnt"
 --
--- Message: `quota` (argument api_key; and, if some may have more, quota), which is answered with a verdict, what remains, and
--- the seconds until the day ends. The day is part of the table's key, so that nothing has to be set back.
+-- Message: `quota` (argument api_key; and, if some may have more, quota), which is counted and answered with remaining, with
+-- reset, the seconds until the day ends, and with a verdict, with reason (quota) and retry_after when it is deny. Without a
+-- key nothing is counted, and there is no verdict. The day is part of the table's key, so that nothing has to be set back.
+-- conf/examples/hooks.cfg asks it.
 
 local daily = 10000
 
@@ -17,7 +19,7 @@ stickmesh.on_message("quota", function(event, answer)
   end
   local now = stickmesh.time()
   local key = stickmesh.date("%Y-%m-%d ", now) .. stickmesh.hash(event.api_key)
-  local most = event.quota or daily
+  local most = math.tointeger(tonumber(event.quota)) or daily -- HAProxy may have it as text
   local reset = 86400 - now % 86400
   local count = used:track(key, { http_req_cnt = 1 }).http_req_cnt
   answer.remaining = math.max(most - count, 0)

@@ -7,7 +7,8 @@
 --   name = "scraper_clients"
 --   define = "type string len 64 size 100k expire 20m store gpc0_rate(10m)"
 --
--- Message: `page` (arguments src, path), which is answered with the number of pages and a verdict.
+-- Message: `page` (arguments src=src,ipmask(32,64) and path), which is answered with pages, how many different ones the client
+-- has read, and a verdict, with reason (scraper) and retry_after when it is deny.
 
 local most_pages = 300 -- within the period of scraper_clients, which is the life of a page
 

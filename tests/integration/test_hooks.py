@@ -282,14 +282,19 @@ class LimitsTest(HooksTest):
         self.assertEqual(self.shown()["errors"], "0")
 
     def test_one_that_keeps_failing_is_bypassed(self) -> None:
-        self.agent(self.hook('stickmesh.on_message("m", function(event) error("no") end)', 'on-error = "deny"'))
+        self.agent(self.hook("""stickmesh.on_message("m", function(event) error("no") end)
+            stickmesh.on_threshold("clients", "gpc0", 5, function() stickmesh.metric("above") end)
+            stickmesh.on_threshold("clients", "gpc7", 5, function() end)""", 'on-error = "deny"'))
         for _ in range(60):
             self.assertEqual(self.ask("m"), {"verdict": "deny", "reason": "hook-failed"})
+        self.client.event(spop.message("track", table="clients", key="joe", gpc0=6))
+        wait.until(self.shown, lambda shown: shown.get("metric above") == "1", what="thresholds go on")
+        self.assertIn("on_threshold: table 'clients' stores no gpc7", self.daemon.ask("show errors"))
         shown = self.shown()
-        self.assertEqual((shown["calls"], shown["errors"], shown["bypassed"]), ("50", "50", "10"))
-        self.assertRegex(shown["State"], r"^bypassed for \d+ s$")
+        self.assertEqual((shown["calls"], shown["errors"], shown["bypassed"]), ("51", "50", "10"))
+        self.assertRegex(shown["State"], r"^messages: bypassed for \d+ s$")
         self.assertRegex(shown["Last error"], r"site\.lua:1: no$")
-        self.assertIn("is bypassed for 30 s", self.daemon.log())
+        self.assertIn("its functions of messages are bypassed for 30 s", self.daemon.log())
 
 
 class LoadTest(HooksTest):
