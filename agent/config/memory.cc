@@ -52,7 +52,11 @@ std::string memory_worst_case(const Config& config) {
       "memory: at most {} in all (agent.max-memory); from {} on, a new key purges the oldest of the "
       "largest table",
       rounded(bound), rounded(bound * 0.9));
-  if (config.table.empty()) return bounded + "; no table is declared here, instances bring theirs";
+  double hooks = 0;
+  for (const Hook& hook : config.hook) hooks += static_cast<double>(hook.memory);
+  const std::string besides =
+      config.hook.empty() ? "" : fmt::format("; hooks, besides: at most {}", rounded(hooks));
+  if (config.table.empty()) return bounded + besides + "; no table is declared here, instances bring theirs";
 
   double entries = 0;
   double one = 0;
@@ -65,7 +69,7 @@ std::string memory_worst_case(const Config& config) {
   return fmt::format(
       "{}; the {} declared table{} ({:.0f} entries) take{} about {} full with one origin, {} with all "
       "{} of peers.max-origins{}",
-      bounded, config.table.size(), config.table.size() == 1 ? "" : "s", entries,
+      bounded + besides, config.table.size(), config.table.size() == 1 ? "" : "s", entries,
       config.table.size() == 1 ? "s" : "", rounded(one), rounded(all), config.peers.max_origins,
       all > bound ? ", which max-memory would cut short" : "");
 }

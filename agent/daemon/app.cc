@@ -83,7 +83,7 @@ Result<void> App::start() {
 }
 
 Result<void> App::start_take_over() {
-  if (auto begun = begin(); !begun) return begun;
+  if (auto begun = begin(/*taking_over=*/true); !begun) return begun;
   takeover_.emplace(
       loop_, hub_,
       Takeover::Agent{[this](std::vector<net::UniqueFd> inherited) { return prepare(std::move(inherited)); },
@@ -96,7 +96,7 @@ Result<void> App::start_take_over() {
   return {};
 }
 
-Result<void> App::begin() {
+Result<void> App::begin(bool taking_over) {
   // Besides sessions: callers that have not said who they are, clients of the runtime socket, listeners.
   constexpr std::size_t kOthers = 2 * net::UnansweredLimits{}.all + 64;
   const std::size_t descriptors = net::raise_descriptor_limit();
@@ -120,7 +120,7 @@ Result<void> App::begin() {
   });
   declare_tables(config_, registry_, loop_.now());
   if (hooks_) {
-    if (auto loaded = hooks_->load(loop_.now()); !loaded) return loaded;
+    if (auto loaded = hooks_->load(loop_.now(), taking_over); !loaded) return loaded;
   }
   if (auto protection = protect_peers(); !protection) return protection;
   return restore_runtime();

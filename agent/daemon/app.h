@@ -46,7 +46,7 @@ class App {
 
  private:
   /// What `start` has to do in any case, before anything is known.
-  Result<void> begin();
+  Result<void> begin(bool taking_over = false);
   /// Makes what is served, but lets it wait. Listeners at the same address are taken from |inherited|.
   Result<void> prepare(std::vector<net::UniqueFd> inherited);
   void serve();

@@ -12,19 +12,14 @@
 
 namespace stickmesh::hooks {
 
+using lua::text_at;
+
 namespace {
 
 constexpr std::size_t kMostFunctions = 1000;  // of one script
 constexpr std::size_t kMostMetrics = 100;     // names may come from outside
 constexpr std::size_t kLongestName = 64;
 constexpr std::size_t kLongestLine = 1024;
-constexpr std::uint64_t kLinesPerSecond = 10;
-
-std::string_view text_at(lua_State* state, int index) {
-  std::size_t size = 0;
-  const char* const text = luaL_checklstring(state, index, &size);
-  return {text, size};
-}
 
 }  // namespace
 
@@ -82,7 +77,7 @@ int Script::Api::every(lua_State* state) {
   const lua_Number seconds = luaL_checknumber(state, 1);
   luaL_argcheck(state, seconds >= 0.01 && seconds <= 86400, 1, "not between 0.01 and 86400 seconds");
   const Duration interval(static_cast<Duration::rep>(seconds * 1000));
-  script.timers_.push_back({interval, script.host_.now + interval, function_at(state, 2)});
+  script.timers_.push_back({interval, function_at(state, 2)});
   return 0;
 }
 
@@ -93,8 +88,8 @@ int Script::Api::metric(lua_State* state) {
   luaL_argcheck(state, !name.empty() && name.size() <= kLongestName, 1, "a name has 1 to 64 characters");
   auto counter = script.metrics_.find(name);
   if (counter == script.metrics_.end()) {
-    if (script.metrics_.size() >= kMostMetrics) return luaL_error(state, "more than 100 metrics");
-    counter = script.metrics_.emplace(name, 0).first;
+    const bool room = script.metrics_.size() < kMostMetrics;
+    counter = script.metrics_.try_emplace(room ? std::string(name) : "metrics left out", 0).first;
   }
   counter->second = static_cast<std::int64_t>(static_cast<std::uint64_t>(counter->second) +
                                               static_cast<std::uint64_t>(more));
@@ -139,11 +134,7 @@ template <log::Level level>
 int Script::Api::write_log(lua_State* state) {
   Script& script = script_of(state);
   if (!log::enabled(level)) return 0;
-  if (script.host_.now - script.line_second_ >= std::chrono::seconds(1)) {
-    script.line_second_ = script.host_.now;
-    script.lines_ = 0;
-  }
-  if (++script.lines_ > kLinesPerSecond) {
+  if (!script.host_.may_log()) {
     ++script.metrics_.try_emplace("log lines left out", 0).first->second;
     return 0;
   }

@@ -1,5 +1,7 @@
 #include "agent/hooks/event.h"
 
+#include <algorithm>
+
 #include "agent/hooks/values.h"
 #include "agent/lua/state.h"
 
@@ -16,15 +18,8 @@ Event& event_of(lua_State* state) {
   return event;
 }
 
-std::string_view name_at(lua_State* state, int index) {
-  if (lua_type(state, index) != LUA_TSTRING) luaL_error(state, "a name is wanted");
-  std::size_t size = 0;
-  const char* const text = lua_tolstring(state, index, &size);
-  return {text, size};
-}
-
 int read_argument(lua_State* state) {
-  const spoe::Value* value = event_of(state).find(name_at(state, 2));
+  const spoe::Value* value = event_of(state).find(lua::text_at(state, 2));
   push_value(state, value != nullptr ? *value : spoe::Value::null());
   return 1;
 }
@@ -35,7 +30,7 @@ int refuse_argument(lua_State* state) {
 
 int set_variable(lua_State* state) {
   Event& event = event_of(state);
-  const std::string_view name = name_at(state, 2);
+  const std::string_view name = lua::text_at(state, 2);
   const spoe::Value value = value_at(state, 3, lua_tostring(state, 2));
   if (const std::string_view why = event.set(name, value); !why.empty()) {
     return luaL_error(state, "answer.%s: %s", lua_tostring(state, 2), std::string(why).c_str());
@@ -71,16 +66,22 @@ void Event::begin(std::string_view prefix, std::span<const spoe::Argument> argum
   text_.clear();
 }
 
-void Event::answer(spoe::Answer& answer) const {
-  for (const Variable& variable : variables_) {
-    const std::string_view name = std::string_view(text_).substr(variable.name, variable.name_size);
-    if (variable.type == spoe::DataType::kNull) {
-      answer.unset(spoe::Scope::kTransaction, name);
-      continue;
+bool Event::answer(spoe::Answer& answer) const {
+  bool all = true;
+  // A client that can make other variables long must not take the verdict's room.
+  for (const bool first : {true, false}) {
+    for (const Variable& variable : variables_) {
+      if (variable.first == first) all = write(variable, text_, answer) && all;
     }
-    const std::string_view text = std::string_view(text_).substr(variable.value, variable.value_size);
-    answer.set(spoe::Scope::kTransaction, name, {variable.type, variable.number, as_bytes(text)});
   }
+  return all;
+}
+
+bool Event::write(const Variable& variable, std::string_view text, spoe::Answer& answer) {
+  const std::string_view name = text.substr(variable.name, variable.name_size);
+  if (variable.type == spoe::DataType::kNull) return answer.unset(spoe::Scope::kTransaction, name);
+  const Bytes value = as_bytes(text.substr(variable.value, variable.value_size));
+  return answer.set(spoe::Scope::kTransaction, name, {variable.type, variable.number, value});
 }
 
 const spoe::Value* Event::find(std::string_view argument) const {
@@ -91,24 +92,43 @@ const spoe::Value* Event::find(std::string_view argument) const {
 }
 
 std::string_view Event::set(std::string_view name, const spoe::Value& value) {
-  if (variables_.size() == kMostVariables) return "more than 64 variables";
+  const bool is_verdict = name == "verdict";
+  const bool is_wait = name == "retry_after";
   if (value.bytes.size() > kLongestValue) return "the text is longer than 4096 bytes";
-  if (name == "verdict" && value.text() != "allow" && value.text() != "deny") {
-    return "a verdict is \"allow\" or \"deny\"";
+  if (value.type != spoe::DataType::kNull) {
+    if (is_verdict && value.text() != "allow" && value.text() != "deny")
+      return "a verdict is \"allow\" or \"deny\"";
+    if (is_wait && (!value.is_integer() || value.signed_number() < 0)) return "it is no number of seconds";
   }
-  Variable variable;
-  variable.name = text_.size();
-  text_.append(prefix_).append(name);
-  variable.name_size = text_.size() - variable.name;
-  if (!spoe::is_variable_name(std::string_view(text_).substr(variable.name))) {
+  if (name.size() > spoe::kMaxVariableName || prefix_.size() + name.size() > spoe::kMaxVariableName ||
+      !spoe::is_variable_name(name)) {
     return "a variable's name has letters, digits, '_' and '.', at most 49 with the use";
+  }
+  if (prefix_.empty() && name == "ok") return "that is what the agent itself says";
+  const std::string_view text = text_;
+  const auto known = std::find_if(variables_.begin(), variables_.end(), [&](const Variable& variable) {
+    return text.substr(variable.name, variable.name_size).substr(prefix_.size()) == name;
+  });
+  if (known == variables_.end() && variables_.size() == kMostVariables) return "more than 64 variables";
+  Variable& variable = known == variables_.end() ? variables_.emplace_back() : *known;
+  if (variable.name_size == 0) {
+    variable.name = text_.size();
+    text_.append(prefix_).append(name);
+    variable.name_size = prefix_.size() + name.size();
+    variable.first = is_verdict || is_wait || name == "reason";
   }
   variable.type = value.type;
   variable.number = value.number;
-  variable.value = text_.size();
+  // In the place of the former value, if that has the room: a loop costs no memory.
+  if (value.bytes.size() > variable.value_room) {
+    variable.value = text_.size();
+    variable.value_room = value.bytes.size();
+    text_.append(value.text());
+  } else {
+    std::copy_n(value.text().begin(), value.bytes.size(),
+                text_.begin() + static_cast<std::ptrdiff_t>(variable.value));
+  }
   variable.value_size = value.bytes.size();
-  text_.append(value.text());
-  variables_.push_back(variable);
   return {};
 }
 

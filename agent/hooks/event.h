@@ -18,8 +18,8 @@ class Event {
  public:
   void begin(std::string_view prefix, std::span<const spoe::Argument> arguments);
   void end() { open_ = false; }
-  /// Writes what the script has set.
-  void answer(spoe::Answer& answer) const;
+  /// Writes what the script has set, a verdict first. False when the frame had no room for all of it.
+  bool answer(spoe::Answer& answer) const;
 
   bool open() const { return open_; }
   /// Null when the message has no such argument.
@@ -31,13 +31,17 @@ class Event {
  private:
   struct Variable {
     std::size_t name = 0, name_size = 0;  ///< in |text_|, as the value
+    bool first = false;                   ///< of the answer
     std::size_t value = 0;
     std::size_t value_size = 0;
+    std::size_t value_room = 0;
     spoe::DataType type = spoe::DataType::kNull;
     std::uint64_t number = 0;
   };
 
   bool open_ = false;
+  static bool write(const Variable& variable, std::string_view text, spoe::Answer& answer);
+
   std::string_view prefix_;
   std::span<const spoe::Argument> arguments_;
   std::vector<Variable> variables_;

@@ -1,5 +1,7 @@
 #include "agent/hooks/hook.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "agent/base/log.h"
@@ -7,7 +9,10 @@
 namespace stickmesh::hooks {
 
 Result<void> Hook::load() {
-  auto loaded = Script::load(setup_.file, setup_.limits, host_, metrics_);
+  // Who waits for an answer must not wait for a file that loops.
+  const lua::Watchdog::Limit limit =
+      script_ == nullptr ? std::chrono::seconds(1) : std::chrono::milliseconds(100);
+  auto loaded = Script::load(setup_.file, setup_.limits, limit, host_, metrics_);
   if (!loaded) {
     load_error_ = loaded.error().detail;
     return tl::unexpected(loaded.error());
@@ -36,7 +41,12 @@ void Hook::handle(Function function, const spoe::Use& use, std::string_view mess
   const bool returned = call(Caller::kMessage, [&](Script& script) {
     return script.handle(function, message, use.prefix(), arguments);
   });
-  if (returned) return script_->event().answer(answer);
+  if (returned) {
+    if (script_->event().answer(answer)) return;
+    ++counters_.errors;
+    last_error_ = fmt::format("{}: the frame has no room for all variables", message);
+    return host_.hub.errors().record({Reason::kHook, last_error_}, setup_.file, host_.now);
+  }
   if (setup_.on_error == OnError::kDefault) return;
   const bool deny = setup_.on_error == OnError::kDeny;
   answer.set(spoe::Scope::kTransaction, use.verdict(), spoe::Value::string(deny ? "deny" : "allow"));
@@ -49,7 +59,7 @@ bool Hook::ended(Caller caller, const lua::Outcome& outcome, std::chrono::steady
   times_.add(took, 1, host_.now);
   ++counters_.calls;
   if (outcome) {
-    breaker(caller).succeeded();
+    changing_breaker(caller).succeeded(host_.now);
     return true;
   }
   ++counters_.errors;
@@ -58,7 +68,7 @@ bool Hook::ended(Caller caller, const lua::Outcome& outcome, std::chrono::steady
   last_error_ = outcome.message;
   host_.hub.errors().record({Reason::kHook, outcome.message}, setup_.file, host_.now);
   const bool overrun = outcome.ending != lua::Ending::kFailed;
-  if (breaker(caller).failed(overrun ? Breaker::kOverrun : Breaker::kError, host_.now)) {
+  if (changing_breaker(caller).failed(overrun, host_.now)) {
     ++counters_.bypasses;
     log::warning("hook {} has failed too often: its functions of {} are bypassed for {} s", setup_.file,
                  caller == Caller::kMessage ? "messages" : "updates, thresholds, peers and timers",

@@ -70,7 +70,7 @@ class Hook {
   const RecentTimes& times() const { return times_; }
 
  private:
-  Breaker& breaker(Caller caller) { return breakers_[static_cast<std::size_t>(caller)]; }
+  Breaker& changing_breaker(Caller caller) { return breakers_[static_cast<std::size_t>(caller)]; }
   bool ended(Caller caller, const lua::Outcome& outcome, std::chrono::steady_clock::time_point begun);
 
   const HookSetup setup_;

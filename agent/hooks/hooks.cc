@@ -2,11 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "agent/base/log.h"
 
 namespace stickmesh::hooks {
 
 namespace {
+
+/// What no message calls may keep messages waiting for so long, and one call more.
+constexpr std::chrono::milliseconds kAtOnce{2};
 
 std::string state_of(const Hook& hook, TimePoint now) {
   std::string bypassed;
@@ -24,14 +29,14 @@ std::string state_of(const Hook& hook, TimePoint now) {
 }  // namespace
 
 Hooks::Hooks(pipeline::Hub& hub, std::vector<HookSetup> setups) : host_(hub) {
-  for (HookSetup& setup : setups) hooks_.emplace_back(std::move(setup), host_);
+  for (HookSetup& setup : setups) in_turn_.push_back(&hooks_.emplace_back(std::move(setup), host_).watches);
 }
 
-Result<void> Hooks::load(TimePoint now) {
+Result<void> Hooks::load(TimePoint now, bool taking_over) {
   host_.now = now;
   for (Loaded& loaded : hooks_) {
     if (auto result = loaded.hook.load(); !result) return result;
-    loaded.watches.begin();
+    loaded.watches.begin(now, taking_over);
   }
   return {};
 }
@@ -46,7 +51,7 @@ std::vector<Error> Hooks::reload(TimePoint now) {
                                 fmt::format("{}, which stays as it was", loaded.hook.setup().file), now);
       continue;
     }
-    loaded.watches.begin();
+    loaded.watches.begin(now, /*taking_over=*/false);
     log::notice("hook {}: generation {} is in use", loaded.hook.setup().file, loaded.hook.generation());
   }
   host_.hub.wake();
@@ -56,10 +61,13 @@ std::vector<Error> Hooks::reload(TimePoint now) {
 std::optional<TimePoint> Hooks::run(TimePoint now) {
   host_.now = now;
   std::optional<TimePoint> next;
-  for (Loaded& loaded : hooks_) {
-    const std::optional<TimePoint> wanted = loaded.watches.run(now);
+  const auto end = std::chrono::steady_clock::now() + kAtOnce;
+  for (Watches* const watches : in_turn_) {
+    const std::optional<TimePoint> wanted = watches->run(now, end);
     if (wanted && (!next || *wanted < *next)) next = wanted;
   }
+  // Another one is the first next time.
+  if (!in_turn_.empty()) std::rotate(in_turn_.begin(), in_turn_.begin() + 1, in_turn_.end());
   return next;
 }
 

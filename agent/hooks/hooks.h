@@ -16,8 +16,9 @@ class Hooks final : public spoe::OtherMessages, public admin::LuaSource {
   /// |hub| must outlive it.
   Hooks(pipeline::Hub& hub, std::vector<HookSetup> setups);
 
-  /// At the start: every file, or none. The error says which is wrong, and where.
-  Result<void> load(TimePoint now);
+  /// At the start: every file, or none. The error says which is wrong, and where. |taking_over|: another
+  /// process of this agent has run them until now.
+  Result<void> load(TimePoint now, bool taking_over = false);
   /// Each file that can be loaded as it is now replaces what was loaded of it; the others stay as they were.
   /// Returns what is wrong with these.
   std::vector<Error> reload(TimePoint now);
@@ -37,6 +38,7 @@ class Hooks final : public spoe::OtherMessages, public admin::LuaSource {
 
   Host host_;
   std::list<Loaded> hooks_;
+  std::vector<Watches*> in_turn_;  ///< of |hooks_|
 };
 
 }  // namespace stickmesh::hooks

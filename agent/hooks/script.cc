@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -16,14 +17,17 @@ namespace stickmesh::hooks {
 namespace {
 
 constexpr std::size_t kLargestFile = std::size_t{1} << 20;
-/// Of the script's own text, at the start and at reloads only.
-constexpr lua::Watchdog::Limit kLoadTime = std::chrono::seconds(1);
 
 Result<std::string> read_file(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
+    return refuse(Reason::kHook, fmt::format("{}: it is no file", path));
+  }
   std::ifstream in(path, std::ios::binary);
   if (!in) return refuse(Reason::kSystem, fmt::format("{}: {}", path, std::strerror(errno)));
   std::ostringstream out;
   out << in.rdbuf();
+  if (in.bad()) return refuse(Reason::kSystem, fmt::format("{}: it cannot be read", path));
   std::string text = std::move(out).str();
   if (text.size() > kLargestFile) return refuse(Reason::kHook, fmt::format("{}: larger than 1 MB", path));
   return text;
@@ -31,8 +35,8 @@ Result<std::string> read_file(const std::string& path) {
 
 }  // namespace
 
-Result<std::unique_ptr<Script>> Script::load(const std::string& file, const Limits& limits, Host& host,
-                                             Metrics& metrics) {
+Result<std::unique_ptr<Script>> Script::load(const std::string& file, const Limits& limits,
+                                             lua::Watchdog::Limit load_time, Host& host, Metrics& metrics) {
   const auto source = read_file(file);
   if (!source) return tl::unexpected(source.error());
   std::unique_ptr<Script> script(new Script(limits, host, metrics));
@@ -50,8 +54,8 @@ Result<std::unique_ptr<Script>> Script::load(const std::string& file, const Limi
     return 0;
   };
   host.loading = true;
-  lua::Outcome outcome = self->state_.call(prepare, self, kLoadTime);
-  if (outcome) outcome = self->state_.run(*source, "@" + file, kLoadTime);
+  lua::Outcome outcome = self->state_.call(prepare, self, load_time);
+  if (outcome) outcome = self->state_.run(*source, "@" + file, load_time);
   host.loading = false;
   if (!outcome) return refuse(Reason::kHook, outcome.message);
   self->loading_ = false;

@@ -40,15 +40,14 @@ class Script {
   };
   struct Timer {
     Duration interval;
-    TimePoint next;
     Function function;
   };
   using Metrics = std::map<std::string, std::int64_t, std::less<>>;
 
-  /// Reads, compiles and runs |file|. An error says "FILE:LINE: reason". |host| and |metrics| must outlive
-  /// the script.
-  static Result<std::unique_ptr<Script>> load(const std::string& file, const Limits& limits, Host& host,
-                                              Metrics& metrics);
+  /// Reads, compiles and runs |file|, for |load_time| at most. An error says "FILE:LINE: reason". |host| and
+  /// |metrics| must outlive the script.
+  static Result<std::unique_ptr<Script>> load(const std::string& file, const Limits& limits,
+                                              lua::Watchdog::Limit load_time, Host& host, Metrics& metrics);
 
   /// What handles messages of that name, or else of the kind, which is the part before the first '-'.
   const Function* on_message(std::string_view message) const;
@@ -60,7 +59,7 @@ class Script {
   const std::vector<Update>& updates() const { return updates_; }
   const std::vector<Threshold>& thresholds() const { return thresholds_; }
   const std::vector<Function>& on_peer() const { return on_peer_; }
-  std::vector<Timer>& timers() { return timers_; }
+  const std::vector<Timer>& timers() const { return timers_; }
   /// |function| is told of an entry of |view|: its key as text, and its totals.
   lua::Outcome tell_entry(Function function, spoe::TableView& view, store::EntryId entry);
   /// |function| is told that the peer |name| is there, or not any more.
@@ -83,8 +82,6 @@ class Script {
   Host& host_;
   Metrics& metrics_;
   bool loading_ = true;
-  std::uint64_t lines_ = 0;  ///< logged within the second that began at |line_second_|
-  TimePoint line_second_{};
   std::unordered_map<std::string, Function, spoe::TextHash, std::equal_to<>> messages_;
   std::vector<Update> updates_;
   std::vector<Threshold> thresholds_;

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "agent/base/log.h"
+#include "agent/base/printable.h"
 #include "agent/hooks/values.h"
 #include "agent/lua/state.h"
 #include "spoe/events/key_conversion.h"
@@ -16,10 +17,13 @@
 
 namespace stickmesh::hooks {
 
+using lua::text_at;
+
 namespace {
 
 /// The registry's name of what all tables of a script have in common.
 constexpr const char* kTable = "stickmesh.table";
+constexpr std::size_t kLongestReason = 256;
 constexpr lua_Integer kLongestLife = 10LL * 365 * 24 * 3600;
 
 Host& host_of(lua_State* state) {
@@ -45,12 +49,6 @@ spoe::TableView& view_named(lua_State* state, Host& host, std::string_view name)
                      name));
   }
   return *view;
-}
-
-std::string_view text_at(lua_State* state, int index) {
-  std::size_t size = 0;
-  const char* const text = luaL_checklstring(state, index, &size);
-  return {text, size};
 }
 
 spoe::TableView& view_of(lua_State* state, Host& host) {
@@ -179,12 +177,15 @@ int block(lua_State* state) {
          fmt::format("table '{}' stores no gpt0, which says that a key is blocked", view.table().name()));
   luaL_checknumber(state, 3);
   const auto life = life_at(state, view, 3);
+  const std::string_view reason = lua_isnoneornil(state, 4) ? "no reason given" : text_at(state, 4);
   const spoe::Field& gpt0 = view.fields()[*field];
   host.values.assign(1, {gpt0.column, gpt0.element, pipeline::OwnValue::How::kSet, 1});
   write(state, host, view, life);
   // Keys may be private.
-  log::info("a hook blocks a key of table '{}' for {} s: {}", view.table().name(), life->count() / 1000,
-            luaL_optstring(state, 4, "no reason given"));
+  if (host.may_log()) {
+    log::info("a hook blocks a key of table '{}' for {} s: {}", view.table().name(), life->count() / 1000,
+              readable(reason, kLongestReason));
+  }
   return 0;
 }
 

@@ -9,8 +9,6 @@ namespace stickmesh::hooks {
 
 namespace {
 
-/// Calls in one `run`, so that messages need not wait for long.
-constexpr std::size_t kTurns = 32;
 /// Entries looked at in one `run`, for each function.
 constexpr std::size_t kLooks = 256;
 constexpr std::size_t kMostHigh = 100'000;
@@ -23,14 +21,14 @@ std::uint64_t key_hash(const store::Table& table, store::EntryId entry) {
 
 }  // namespace
 
-void Watches::begin() {
-  std::vector<Follower> before = std::exchange(followers_, {});
+void Watches::begin(TimePoint now, bool taking_over) {
+  std::list<Follower> before = std::exchange(followers_, {});
   for (const Script::Update& update : hook_.script().updates()) {
     followers_.push_back({update.table, {}, 0, update.function});
   }
   for (const Script::Threshold& threshold : hook_.script().thresholds()) {
     const auto above = static_cast<std::uint64_t>(std::max<lua_Integer>(threshold.above, 0));
-    followers_.push_back({threshold.table, threshold.type, above, threshold.function});
+    followers_.push_back({threshold.table, threshold.type, above, threshold.function, taking_over});
   }
   for (Follower& follower : followers_) {
     const auto same = std::find_if(before.begin(), before.end(), [&](const Follower& other) {
@@ -43,16 +41,28 @@ void Watches::begin() {
     same->following = false;
     follower.function = function;
   }
+  std::list<Timer> timers = std::exchange(timers_, {});
+  for (const Script::Timer& timer : hook_.script().timers()) {
+    const auto same = std::find_if(timers.begin(), timers.end(),
+                                   [&](const Timer& other) { return other.interval == timer.interval; });
+    timers_.push_back({timer.interval, timer.function, now + timer.interval});
+    if (same == timers.end()) continue;
+    timers_.back().next = same->next;
+    timers.erase(same);
+  }
 }
 
-std::optional<TimePoint> Watches::run(TimePoint now) {
-  turns_ = kTurns;
+std::optional<TimePoint> Watches::run(TimePoint now, std::chrono::steady_clock::time_point end) {
+  end_ = end;
+  const Breaker& breaker = hook_.breaker(Hook::Caller::kWatch);
+  // What comes meanwhile is told then.
+  if (breaker.open(now)) return now + breaker.left(now);
   std::optional<TimePoint> next;
   const auto at = [&](TimePoint when) {
     if (!next || when < *next) next = when;
   };
-  for (Script::Timer& timer : hook_.script().timers()) {
-    if (timer.next <= now) {
+  for (Timer& timer : timers_) {
+    if (timer.next <= now && !out_of_time()) {
       timer.next = now + timer.interval;
       hook_.call(Hook::Caller::kWatch, [&](Script& script) { return script.tick(timer.function); });
     }
@@ -67,6 +77,9 @@ std::optional<TimePoint> Watches::run(TimePoint now) {
     if (follower.left != 0) this->look_back(follower);
     if (!follower.high.empty()) at(next_look_back_);
   }
+  // Another one is the first next time.
+  if (!followers_.empty()) followers_.splice(followers_.end(), followers_, followers_.begin());
+  if (!timers_.empty()) timers_.splice(timers_.end(), timers_, timers_.begin());
   return next;
 }
 
@@ -77,17 +90,17 @@ bool Watches::follow(Follower& follower) {
   const store::ChangeFeed& feed = output.feed();
   if (!std::exchange(follower.following, true)) {
     output.add_reader();
-    follower.told = feed.last();
+    follower.told = follower.from_start ? 0 : feed.last();
     if (!follower.type.empty() && !view->find(follower.type)) {
       host_.hub.errors().record({Reason::kHook, fmt::format("on_threshold: table '{}' stores no {}",
                                                             follower.table, follower.type)},
                                 hook_.setup().file, host_.now);
     }
-    return false;
+    if (!follower.from_start) return false;
   }
   std::size_t looks = 0;
   for (std::size_t at = feed.after(follower.told); at < feed.size(); ++at) {
-    if (turns_ == 0 || ++looks > kLooks) return true;
+    if (++looks > kLooks || out_of_time()) return true;
     const store::ChangeFeed::Place place = feed.at(at);
     follower.told = place.sequence;
     if (output.newest(place.entry) == place.sequence) look(follower, *view, place.entry);
@@ -98,7 +111,6 @@ bool Watches::follow(Follower& follower) {
 
 void Watches::look(Follower& follower, spoe::TableView& view, store::EntryId entry) {
   const auto tell = [&] {
-    --turns_;
     return hook_.call(Hook::Caller::kWatch,
                       [&](Script& script) { return script.tell_entry(follower.function, view, entry); });
   };

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <map>
 #include <optional>
 #include <string>
@@ -20,11 +22,12 @@ class Watches {
   Watches(Hook& hook, Host& host) : hook_(hook), host_(host) {}
 
   /// The script was loaded, or another one in its place: functions for the same table go on where the former
-  /// were.
-  void begin();
-  /// Some of what is due; returns when it wants to be called next, or nothing when only something new can
-  /// bring more.
-  std::optional<TimePoint> run(TimePoint now);
+  /// were. With |taking_over| for another process of this agent, what is above a threshold then is told
+  /// again: whether that process had told it is not known.
+  void begin(TimePoint now, bool taking_over);
+  /// Some of what is due, until |end|; returns when it wants to be called next, or nothing when only
+  /// something new can bring more.
+  std::optional<TimePoint> run(TimePoint now, std::chrono::steady_clock::time_point end);
 
  private:
   /// Of one function.
@@ -33,6 +36,7 @@ class Watches {
     std::string type;  ///< empty: it is told of every change
     std::uint64_t above = 0;
     Function function;
+    bool from_start = false;  ///< what is in the feed already is looked at
     bool following = false;
     std::uint64_t told = 0;  ///< sequence number of the feed
     struct High {
@@ -45,6 +49,13 @@ class Watches {
     std::size_t left = 0;                ///< of a look through it
   };
 
+  struct Timer {
+    Duration interval;
+    Function function;
+    TimePoint next;
+  };
+
+  bool out_of_time() const { return std::chrono::steady_clock::now() >= end_; }
   /// True when some is left.
   bool follow(Follower& follower);
   void look(Follower& follower, spoe::TableView& view, store::EntryId entry);
@@ -55,10 +66,11 @@ class Watches {
 
   Hook& hook_;
   Host& host_;
-  std::vector<Follower> followers_;
+  std::list<Follower> followers_;
+  std::list<Timer> timers_;
   std::map<std::string, bool> peers_;  ///< who was there when it was looked last
   TimePoint next_look_back_{};
-  std::size_t turns_ = 0;  ///< calls left in this `run`
+  std::chrono::steady_clock::time_point end_;  ///< of the `run` at hand
 };
 
 }  // namespace stickmesh::hooks

@@ -43,6 +43,8 @@ PatternMatcher::PatternMatcher(std::string_view subject, std::string_view patter
 PatternMatcher::Outcome PatternMatcher::match(std::size_t from) {
   level_ = 0;
   begin_ = from;
+  // It may look at no character at all.
+  if (!pay(1)) return Outcome::kError;
   end_ = rest({from, 0});
   if (failed()) return Outcome::kError;
   return end_ == kNone ? Outcome::kNoMatch : Outcome::kMatch;

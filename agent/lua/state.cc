@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "agent/base/printable.h"
 #include "agent/lua/sandbox.h"
 
 namespace stickmesh::lua {
@@ -12,6 +13,8 @@ namespace {
 
 /// What a step of a pattern takes at most, on an old machine.
 constexpr std::chrono::nanoseconds kStep(4);
+/// It may be made of what clients send.
+constexpr std::size_t kLongestMessage = 1024;
 
 }  // namespace
 
@@ -21,8 +24,9 @@ State::State(std::size_t memory, Watchdog& watchdog)
       state_(lua_newstate(&State::allocate, account_.get())) {
   if (state_ == nullptr) throw std::bad_alloc();
   lua_pushcfunction(get(), [](lua_State* state) {
-    open_sandbox(state);
-    open_bounded_strings(state, *static_cast<StepBudget*>(lua_touserdata(state, 1)));
+    auto& steps = *static_cast<StepBudget*>(lua_touserdata(state, 1));
+    open_sandbox(state, steps);
+    open_bounded_strings(state, steps);
     return 0;
   });
   lua_pushlightuserdata(get(), &steps_);
@@ -76,12 +80,18 @@ Outcome State::ended(int status) {
   if (lua_type(get(), -1) == LUA_TSTRING) {
     std::size_t size = 0;
     const char* const text = lua_tolstring(get(), -1, &size);
-    outcome.message.assign(text, size);
+    outcome.message = readable({text, size}, kLongestMessage);
   } else {
     outcome.message.assign("an error that is no text");
   }
   lua_settop(get(), 0);
   return outcome;
+}
+
+std::string_view text_at(lua_State* state, int index) {
+  std::size_t size = 0;
+  const char* const text = luaL_checklstring(state, index, &size);
+  return {text, size};
 }
 
 }  // namespace stickmesh::lua

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <lua.hpp>
 #include <memory>
 #include <string>
@@ -58,6 +59,10 @@ class State {
   std::unique_ptr<Account> account_;
   std::unique_ptr<lua_State, Close> state_;
 };
+
+/// Argument |index|, a string or a number, as text; raises where it is neither. Valid while it is on the
+/// stack.
+std::string_view text_at(lua_State* state, int index);
 
 /// |function| as Lua can call it: an exception becomes an error of the script.
 template <int (*function)(lua_State*)>

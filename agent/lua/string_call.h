@@ -1,12 +1,9 @@
 #pragma once
 
-#include <lauxlib.h>
-#include <lua.h>
-
 #include <cstddef>
-#include <string_view>
 
 #include "agent/lua/pattern.h"
+#include "agent/lua/state.h"
 #include "agent/lua/string_functions.h"
 
 namespace stickmesh::lua {
@@ -16,9 +13,6 @@ namespace stickmesh::lua {
 
 /// Of the running function, whose first upvalue is its address; raises when it is used up.
 StepBudget& budget_of(lua_State* state);
-
-/// Valid as long as the argument stays on the Lua stack, or is an upvalue.
-std::string_view text_argument(lua_State* state, int index);
 
 /// Raises what |matcher| ended with, if it is an error. Whether there is a match.
 bool matched(lua_State* state, const PatternMatcher& matcher, PatternMatcher::Outcome outcome);

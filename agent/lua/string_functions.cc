@@ -17,12 +17,6 @@ StepBudget& budget_of(lua_State* state) {
   return budget;
 }
 
-std::string_view text_argument(lua_State* state, int index) {
-  std::size_t size = 0;
-  const char* text = luaL_checklstring(state, index, &size);
-  return {text, size};
-}
-
 bool matched(lua_State* state, const PatternMatcher& matcher, PatternMatcher::Outcome outcome) {
   if (outcome == PatternMatcher::Outcome::kError) luaL_error(state, "%s", matcher.error().c_str());
   return outcome == PatternMatcher::Outcome::kMatch;
@@ -83,8 +77,8 @@ bool is_plain(lua_State* state, std::string_view pattern, StepBudget& budget) {
 
 int find(lua_State* state) {
   StepBudget& budget = budget_of(state);
-  const std::string_view subject = text_argument(state, 1);
-  const std::string_view pattern = text_argument(state, 2);
+  const std::string_view subject = text_at(state, 1);
+  const std::string_view pattern = text_at(state, 2);
   const std::size_t from = start_argument(state, 3, subject.size());
   if (from > subject.size()) return nothing(state);
   if (lua_toboolean(state, 4) != 0 || is_plain(state, pattern, budget)) {
@@ -102,8 +96,8 @@ int find(lua_State* state) {
 
 int match(lua_State* state) {
   StepBudget& budget = budget_of(state);
-  const std::string_view subject = text_argument(state, 1);
-  const std::string_view pattern = text_argument(state, 2);
+  const std::string_view subject = text_at(state, 1);
+  const std::string_view pattern = text_at(state, 2);
   const std::size_t from = start_argument(state, 3, subject.size());
   if (from > subject.size()) return nothing(state);
   PatternMatcher matcher(subject, pattern, Caret::kAnchors, budget.left);
@@ -126,8 +120,8 @@ constexpr int kProgress = 4;
 
 int next_match(lua_State* state) {
   StepBudget& budget = budget_of(state);
-  const std::string_view subject = text_argument(state, lua_upvalueindex(kSubject));
-  const std::string_view pattern = text_argument(state, lua_upvalueindex(kPattern));
+  const std::string_view subject = text_at(state, lua_upvalueindex(kSubject));
+  const std::string_view pattern = text_at(state, lua_upvalueindex(kPattern));
   auto& progress = *static_cast<Progress*>(lua_touserdata(state, lua_upvalueindex(kProgress)));
   PatternMatcher matcher(subject, pattern, Caret::kIsACharacter, budget.left);
   for (std::size_t from = progress.next; from <= subject.size(); ++from) {
@@ -142,8 +136,8 @@ int next_match(lua_State* state) {
 
 int gmatch(lua_State* state) {
   StepBudget& budget = budget_of(state);
-  const std::string_view subject = text_argument(state, 1);
-  text_argument(state, 2);
+  const std::string_view subject = text_at(state, 1);
+  text_at(state, 2);
   const std::size_t from = start_argument(state, 3, subject.size());
   lua_settop(state, 2);
   lua_pushlightuserdata(state, &budget);

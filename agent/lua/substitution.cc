@@ -7,6 +7,8 @@
 namespace stickmesh::lua {
 namespace {
 
+constexpr std::uint64_t kStepsPerMatch = 12;
+
 constexpr int kReplacement = 3;  ///< which argument it is
 
 class Substitution {
@@ -17,7 +19,7 @@ class Substitution {
         subject_(subject),
         matcher_(subject, pattern, PatternMatcher::Caret::kAnchors, budget.left),
         type_(lua_type(state, kReplacement)) {
-    if (is_text()) text_ = text_argument(state, kReplacement);
+    if (is_text()) text_ = text_at(state, kReplacement);
     luaL_buffinit(state, &result_);
   }
   Substitution(const Substitution&) = delete;
@@ -54,6 +56,8 @@ class Substitution {
   }
 
   void replace() {
+    // What is added takes longer than to look at a character, and may be nothing of the subject.
+    if (!spend(budget_.left, kStepsPerMatch)) luaL_error(state_, "%s", kTooComplex);
     // First of all, since nothing may lie on the stack while the buffer grows, but what is added to it.
     copy_up_to(matcher_.begin());
     if (is_text()) {
@@ -73,7 +77,7 @@ class Substitution {
       luaL_addlstring(&result_, words.data(), words.size());
       if (escape == std::string_view::npos) return;
       // A capture may be empty: the size of the result does not bound how many there are.
-      if (!spend(budget_.left, 1)) luaL_error(state_, "%s", kTooComplex);
+      if (!spend(budget_.left, kStepsPerMatch)) luaL_error(state_, "%s", kTooComplex);
       add_escape(escape + 1 < text_.size() ? text_[escape + 1] : '\0');
       next = escape + 2;
     }
@@ -145,8 +149,8 @@ class Substitution {
 
 int substitute(lua_State* state) {
   StepBudget& budget = budget_of(state);
-  const std::string_view subject = text_argument(state, 1);
-  const std::string_view pattern = text_argument(state, 2);
+  const std::string_view subject = text_at(state, 1);
+  const std::string_view pattern = text_at(state, 2);
   const lua_Integer limit = luaL_optinteger(state, 4, static_cast<lua_Integer>(subject.size()) + 1);
   const int type = lua_type(state, kReplacement);
   if (type != LUA_TNUMBER && type != LUA_TSTRING && type != LUA_TFUNCTION && type != LUA_TTABLE) {

@@ -47,9 +47,11 @@ void Watchdog::begin(lua_State* state, Limit limit) {
   std::atomic_signal_fence(std::memory_order_seq_cst);
   running_.store(state, std::memory_order_relaxed);
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (set_.load(std::memory_order_relaxed)) return;
+  // One that was set for a longer call, be it another script's, would come too late for this one.
+  const std::int64_t look_after = limit.count() / 2;
+  if (set_.load(std::memory_order_relaxed) && set_for_.load(std::memory_order_relaxed) <= look_after) return;
   set_.store(true, std::memory_order_relaxed);
-  set_timer(limit.count() / 2);
+  set_timer(look_after);
 }
 
 bool Watchdog::end() {
@@ -64,7 +66,8 @@ bool Watchdog::end() {
 
 void Watchdog::on_signal(int /*signal*/, siginfo_t* info, void* /*context*/) {
   const int kept = errno;
-  static_cast<Watchdog*>(info->si_value.sival_ptr)->look();
+  // Others may send it, too.
+  if (info->si_code == SI_TIMER) static_cast<Watchdog*>(info->si_value.sival_ptr)->look();
   errno = kept;
 }
 
@@ -98,11 +101,16 @@ void Watchdog::stop(lua_State* state, lua_Debug* where) {
     lua_getinfo(state, "Sl", &caller);
     where = &caller;
   }
-  lua_pushfstring(state, "%s:%d: it ran longer than call-time", where->short_src, where->currentline);
+  if (where->currentline < 0) {
+    lua_pushliteral(state, "it ran longer than call-time");
+  } else {
+    lua_pushfstring(state, "%s:%d: it ran longer than call-time", where->short_src, where->currentline);
+  }
   lua_error(state);
 }
 
 void Watchdog::set_timer(std::int64_t nanoseconds) {
+  set_for_.store(nanoseconds, std::memory_order_relaxed);
   itimerspec when{};
   when.it_value.tv_sec = nanoseconds / 1'000'000'000;
   when.it_value.tv_nsec = std::max<std::int64_t>(nanoseconds % 1'000'000'000, 1);

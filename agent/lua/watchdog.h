@@ -41,6 +41,7 @@ class Watchdog {
   std::atomic<std::int64_t> limit_{0};    ///< nanoseconds
   std::atomic<std::uint64_t> call_{0};    ///< its number
   std::atomic<bool> set_{false};          ///< the timer
+  std::atomic<std::int64_t> set_for_{0};  ///< nanoseconds
   std::atomic<bool> stopped_{false};      ///< the call at hand
   std::atomic<std::uint64_t> seen_{0};    ///< the call that the timer found last
   std::atomic<std::int64_t> seen_at_{0};  ///< the thread's processor time then

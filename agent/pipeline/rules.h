@@ -73,9 +73,9 @@ class Rules {
   std::uint64_t digest() const;
   bool is_status(std::string_view name) const { return !own_.status.empty() && name == own_.status; }
   bool is_limits(std::string_view name) const { return !own_.limits.empty() && name == own_.limits; }
-  /// Whether the table is kept in Redis, too.
   /// Whether somebody in the agent may want to follow the changes of any table.
   bool watched() const { return watched_; }
+  /// Whether the table is kept in Redis, too.
   bool mirrors(std::string_view name) const { return mirrored_ && mirrored_->match(name); }
 
  private:

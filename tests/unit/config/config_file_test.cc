@@ -201,7 +201,8 @@ TEST(ConfigFileTest, TellsTablesFromListsOfTables) {
 }
 
 TEST(ConfigFileTest, NotesOncePerPartWhatThisVersionDoesNotUse) {
-  EXPECT_THAT(notes(R"([peers]
+  EXPECT_THAT(
+      notes(R"([peers]
 accept-unknown = true
 [agent]
 name = "agent-lb1"
@@ -213,7 +214,7 @@ http = "127.0.0.1:10303"
 deadline = "20ms"
 max-frame-size = 4096
 )"),
-              ElementsAre("7: admin.http, admin.token-file: checked, but not in this build: it has no effect"));
+      ElementsAre("7: admin.http, admin.token-file: checked, but not in this build: it has no effect"));
 }
 
 TEST(ConfigFileTest, NotesNothingForAPeerThatIsAnAgent) {

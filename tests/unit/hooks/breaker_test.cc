@@ -11,9 +11,9 @@ constexpr TimePoint kStart{Duration(1000)};
 
 TEST(BreakerTest, FiftyErrorsWithinTenSecondsBypass) {
   Breaker breaker;
-  for (int number = 1; number < 50; ++number) EXPECT_FALSE(breaker.failed(Breaker::kError, kStart));
+  for (int number = 1; number < 50; ++number) EXPECT_FALSE(breaker.failed(/*overrun=*/false, kStart));
   EXPECT_TRUE(breaker.allows(kStart));
-  EXPECT_TRUE(breaker.failed(Breaker::kError, kStart + 10s));
+  EXPECT_TRUE(breaker.failed(/*overrun=*/false, kStart + 10s));
   EXPECT_FALSE(breaker.allows(kStart + 10s));
   EXPECT_EQ(breaker.left(kStart + 10s), 30s);
   EXPECT_FALSE(breaker.allows(kStart + 39'999ms));
@@ -22,24 +22,32 @@ TEST(BreakerTest, FiftyErrorsWithinTenSecondsBypass) {
 
 TEST(BreakerTest, FiveOverrunsDo) {
   Breaker breaker;
-  for (int number = 1; number < 5; ++number) EXPECT_FALSE(breaker.failed(Breaker::kOverrun, kStart));
-  EXPECT_TRUE(breaker.failed(Breaker::kOverrun, kStart));
+  for (int number = 1; number < 5; ++number) EXPECT_FALSE(breaker.failed(/*overrun=*/true, kStart));
+  EXPECT_TRUE(breaker.failed(/*overrun=*/true, kStart));
 }
 
 TEST(BreakerTest, FewErrorsOverALongTimeDoNot) {
   Breaker breaker;
   for (int number = 0; number < 1000; ++number) {
-    EXPECT_FALSE(breaker.failed(Breaker::kError, kStart + number * 1s));
+    EXPECT_FALSE(breaker.failed(/*overrun=*/false, kStart + number * 1s));
+  }
+}
+
+TEST(BreakerTest, ErrorsAmongManyGoodCallsDoNot) {
+  Breaker breaker;
+  for (int number = 0; number < 1000; ++number) {
+    breaker.succeeded(kStart);
+    EXPECT_FALSE(breaker.failed(/*overrun=*/false, kStart));
   }
 }
 
 TEST(BreakerTest, TheFirstCallAfterItDecides) {
   Breaker breaker;
-  for (int number = 0; number < 5; ++number) breaker.failed(Breaker::kOverrun, kStart);
-  EXPECT_TRUE(breaker.failed(Breaker::kError, kStart + 30s));
+  for (int number = 0; number < 5; ++number) breaker.failed(/*overrun=*/true, kStart);
+  EXPECT_TRUE(breaker.failed(/*overrun=*/false, kStart + 30s));
   EXPECT_FALSE(breaker.allows(kStart + 59s));
-  breaker.succeeded();
-  EXPECT_FALSE(breaker.failed(Breaker::kError, kStart + 60s));
+  breaker.succeeded(kStart + 60s);
+  EXPECT_FALSE(breaker.failed(/*overrun=*/false, kStart + 60s));
 }
 
 }  // namespace

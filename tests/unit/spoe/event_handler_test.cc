@@ -145,7 +145,8 @@ TEST_F(TrackTest, WhatIsWrongIsSaid) {
 
 TEST_F(TrackTest, AnUnknownKindIsCounted) {
   EXPECT_EQ(say("login", of("joe")), "");
-  EXPECT_EQ(last_error(), "SPOE message login: nothing handles it: it is no track, lookup or set, and no hook's");
+  EXPECT_EQ(last_error(),
+            "SPOE message login: nothing handles it: it is no track, lookup or set, and no hook's");
   EXPECT_EQ(handler_.counters().unknown, 1U);
   EXPECT_EQ(handler_.counters().refused, 0U);
   EXPECT_EQ(say(Event()), "");
