@@ -99,7 +99,7 @@ bool CliSession::next_command(TimePoint now) {
     const std::string_view command = trimmed(take_command());
     if (command.empty()) continue;
     answer_ = handler_.run(command, now);
-    answer_size_ = 0;
+    last_ = '\n';
     return true;
   }
   return false;
@@ -116,13 +116,14 @@ std::string_view CliSession::take_command() {
 void CliSession::pull(TimePoint now) {
   const std::size_t before = output_.size();
   const bool more = answer_->more(output_, now);
-  answer_size_ += output_.size() - before;
+  if (output_.size() != before) last_ = output_.back();
   if (more) {
     waiting_ = output_.size() == before;
     if (waiting_) ask_at_ = now + answer_->patience();
     return;
   }
-  if (answer_size_ != 0 && output_.back() != '\n') output_ += '\n';
+  // What was said before may have been sent already.
+  if (last_ != '\n') output_ += '\n';
   output_ += '\n';
   answer_.reset();
   answered_ = true;

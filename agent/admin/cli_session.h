@@ -73,8 +73,8 @@ class CliSession final : public Session {
   bool line_complete_ = false;
   bool answered_ = false;
   std::unique_ptr<Answer> answer_;
-  std::size_t answer_size_ = 0;  ///< what |answer_| has said so far
-  bool waiting_ = false;         ///< |answer_| had nothing to say: ask at |ask_at_|
+  char last_ = '\n';      ///< of what |answer_| has said so far
+  bool waiting_ = false;  ///< |answer_| had nothing to say: ask at |ask_at_|
   TimePoint ask_at_{};
   std::string output_;
   std::size_t output_start_ = 0;  ///< what was sent of |output_|

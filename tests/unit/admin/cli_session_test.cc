@@ -64,6 +64,24 @@ class CliSessionTest : public ::testing::Test, public CommandHandler {
   CliSession session{*this, now};
 };
 
+// What comes before it is long enough to be sent before it is asked for.
+TEST_F(CliSessionTest, TheLastPieceMayBeEmpty) {
+  for (const auto& [end, expected] : {std::pair("\n", "\n"), std::pair("", "\n\n")}) {
+    CliSession other(*this, now);
+    const std::string piece = std::string(100'000, 'x') + end;
+    answer = [&](std::string_view) {
+      return std::make_unique<PiecesAnswer>(std::vector<std::string>{piece, ""}, asked);
+    };
+    ASSERT_TRUE(other.receive(as_bytes("show table http\n"), now).has_value());
+    std::string text;
+    while (!other.pending().empty()) {
+      text += as_text(other.pending());
+      other.sent(other.pending().size(), now);
+    }
+    EXPECT_EQ(text, piece + expected);
+  }
+}
+
 TEST_F(CliSessionTest, AnswersOneLineAndIsOver) {
   EXPECT_TRUE(session.wants_input());
   send("show info\n");

@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <new>
 #include <stdexcept>
 #include <string>
+
+#include "agent/base/printable.h"
 
 namespace stickmesh::lua {
 namespace {
@@ -53,6 +56,26 @@ TEST_F(StateTest, StopsWhatRunsTooLongHoweverItHidesIt) {
     EXPECT_EQ(outcome.ending, Ending::kOutOfTime) << source << ": " << outcome.message;
     EXPECT_TRUE(run("return 1")) << source;
   }
+}
+
+// In processor time, of which a busy machine costs none.
+TEST_F(StateTest, ALongerLimitBeforeDoesNotDelayAShorterOne) {
+  ASSERT_TRUE(state_.run("return 1", "=script", std::chrono::minutes(1)));
+  const std::clock_t before = std::clock();
+  EXPECT_EQ(run("while true do end").ending, Ending::kOutOfTime);
+  EXPECT_LT(std::clock() - before, 10 * CLOCKS_PER_SEC);
+}
+
+TEST_F(StateTest, SortingLongTextsIsBounded) {
+  const Outcome outcome =
+      run("local s = ('\\0'):rep(100000) local t = {} for i = 1, 5000 do t[i] = s end table.sort(t)");
+  EXPECT_EQ(outcome.ending, Ending::kOutOfTime) << outcome.message;
+}
+
+TEST_F(StateTest, MessagesAreFitForALog) {
+  EXPECT_EQ(run("error('a\\nb\\27c', 0)").message, readable("a\nb\x1b"
+                                                            "c"));
+  EXPECT_LE(run("error(('x'):rep(100000))").message.size(), 1100U);
 }
 
 TEST_F(StateTest, NamesTheLineThatWasStopped) {
