@@ -100,7 +100,8 @@ bool Watches::follow(Follower& follower) {
   }
   std::size_t looks = 0;
   for (std::size_t at = feed.after(follower.told); at < feed.size(); ++at) {
-    if (++looks > kLooks || out_of_time()) return true;
+    // Once bypassed, what is left is told afterwards.
+    if (++looks > kLooks || out_of_time() || hook_.breaker(Hook::Caller::kWatch).open(host_.now)) return true;
     const store::ChangeFeed::Place place = feed.at(at);
     follower.told = place.sequence;
     if (output.newest(place.entry) == place.sequence) look(follower, *view, place.entry);

@@ -141,13 +141,27 @@ class MessageTest(HooksTest):
             stickmesh.on_message("many", function(_, answer) for i = 1, 65 do answer["n" .. i] = i end end)"""))
         self.assertEqual(self.ask("m", of="second", value=2), {"first": 1, "second": 2})
         wrong = ({"of": "a b", "value": 1}, {"of": "", "value": 1}, {"of": "x" * 50, "value": 1}, {"value": 1},
-                 {"of": "verdict", "value": "maybe"}, {"of": "verdict", "value": 1}, {"of": "long", "value": "x" * 4097})
+                 {"of": "verdict", "value": "maybe"}, {"of": "verdict", "value": 1}, {"of": "ok", "value": False}, {"of": "retry_after", "value": "soon"},
+                 {"of": "long", "value": "x" * 4097})
         for arguments in wrong:
             self.assertEqual(self.ask("m", **arguments), {}, arguments)
         for name in ("table", "read", "write", "many"):
             self.assertEqual(self.ask(name), {}, name)
         self.assertEqual(self.shown()["errors"], str(len(wrong) + 4))
         self.assertEqual(self.daemon.errors()["hook"], len(wrong) + 4)
+
+    def test_a_full_frame_has_room_for_the_verdict(self) -> None:
+        self.agent(self.hook("""
+            stickmesh.on_message("m", function(event, answer)
+              for _, name in ipairs({ "a", "b", "c", "d" }) do answer[name] = event.text end
+              answer.verdict, answer.reason, answer.retry_after = "deny", "long", 5
+            end)"""))
+        verdict = {"verdict": "deny", "reason": "long", "retry_after": 5}
+        self.assertEqual(self.ask("m", text="x"), {**verdict, **dict.fromkeys("abcd", "x")})
+        answer = self.ask("m", text="x" * 4090)
+        self.assertEqual({name: answer[name] for name in verdict}, verdict)
+        self.assertLess(set(answer) - set(verdict), set("abcd"))
+        self.assertIn("the frame has no room for all variables", self.shown()["Last error"])
 
     def test_a_message_is_over_when_it_is_answered(self) -> None:
         self.agent(self.hook("""
