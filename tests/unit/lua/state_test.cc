@@ -22,6 +22,9 @@ class StateTest : public ::testing::Test {
  protected:
   Outcome run(const std::string& source) { return state_.run(source, "=script", milliseconds(5)); }
 
+  // What was left behind is cleared away first, which takes a while when everything is sanitized.
+  bool is_usable() { return static_cast<bool>(state_.run("return 1", "=script", std::chrono::seconds(1))); }
+
   Watchdog watchdog_;
   State state_{kMemory, watchdog_};
 };
@@ -54,7 +57,7 @@ TEST_F(StateTest, StopsWhatRunsTooLongHoweverItHidesIt) {
        }) {
     const Outcome outcome = run(source);
     EXPECT_EQ(outcome.ending, Ending::kOutOfTime) << source << ": " << outcome.message;
-    EXPECT_TRUE(run("return 1")) << source;
+    EXPECT_TRUE(is_usable()) << source;
   }
 }
 
@@ -92,7 +95,7 @@ TEST_F(StateTest, HoldsNoMoreMemoryThanItMay) {
     const Outcome outcome = state_.run(source, "=script", std::chrono::seconds(10));
     EXPECT_EQ(outcome.ending, Ending::kOutOfMemory) << source << ": " << outcome.message;
     EXPECT_LE(state_.memory(), kMemory);
-    EXPECT_TRUE(run("return 1"));
+    EXPECT_TRUE(is_usable());
   }
 }
 
