@@ -24,6 +24,8 @@ using store::kNone;
 namespace {
 
 constexpr std::size_t kShown = 128;
+/// Of a text, such as server_key.
+constexpr std::size_t kMaxText = 255;
 /// Redis's life of what has none, and of what is not there.
 constexpr std::int64_t kEndless = -1;
 
@@ -41,6 +43,11 @@ std::optional<std::string> plain_part(std::string_view part) {
     }
   }
   return out;
+}
+
+// Instances and other agents take it for broken.
+bool is_text(std::string_view text) {
+  return text.size() <= kMaxText && !has_control_character(text);
 }
 
 std::optional<std::uint64_t> read_value(const Column& column, std::string_view text) {
@@ -136,11 +143,15 @@ Result<Intake::Place> Intake::place_of(std::string_view key) {
     if (text.empty() || text.size() >= definition.key_size)
       return refuse(Reason::kBadKey,
                     fmt::format("its key is not 1 to {} bytes long", definition.key_size - 1));
+    if (text.find('\0') != std::string_view::npos) return refuse(Reason::kBadKey, "its key has a NUL byte");
     const Bytes bytes = as_bytes(text);
     return Place{record, {bytes.begin(), bytes.end()}};
   }
   auto read = admin::key_from_text(definition, text);
   if (!read) return refuse(Reason::kBadKey, read.error().detail);
+  // Two hashes for one key would take turns.
+  if (const std::string right = admin::key_to_text(definition.key_type, *read); right != text)
+    return refuse(Reason::kBadKey, fmt::format("its key is written {}", printable(right, kShown)));
   return Place{record, std::move(*read)};
 }
 
@@ -180,10 +191,13 @@ Result<void> Intake::write(const Place& place, const Reply& fields, Duration lif
     if (found->column->kind == ValueKind::kRate || found->column->type == DataType::kConnCur)
       return refuse(Reason::kValueOutOfRange,
                     fmt::format("{} cannot be written: it is of a moment that has passed", name));
-    if (found->column->kind != ValueKind::kDictionary &&
-        !read_value(*found->column, fields.list[at + 1].text))
+    const std::string& value = fields.list[at + 1].text;
+    const bool is_value = found->column->kind == ValueKind::kDictionary
+                              ? is_text(value)
+                              : read_value(*found->column, value).has_value();
+    if (!is_value)
       return refuse(Reason::kValueOutOfRange,
-                    fmt::format("{} is no value of {}", printable(fields.list[at + 1].text, kShown), name));
+                    fmt::format("{} is no value of {}", printable(value, kShown), name));
     types |= 1U << static_cast<unsigned>(found->column->type);
   }
   plan_.steps.clear();

@@ -129,6 +129,32 @@ TEST_F(IntakeTest, WhatIsRefused) {
   EXPECT_EQ(intake_.accepted(), 0U);
 }
 
+TEST_F(IntakeTest, WhatOthersWouldTakeForBroken) {
+  declare("tn", {{DataType::kServerKey}});
+  give(std::string("p:t@redis:a\0b", 13), answer(1, {"gpc0", "5"}, -1));
+  EXPECT_EQ(errors_.count(Reason::kBadKey), 1U);
+  EXPECT_NE(errors_.recent().back().detail.find("NUL"), std::string::npos);
+  for (const std::string& name : {std::string("a\0b", 3), std::string("a\nb"), std::string(256, 'x')})
+    give("p:tn@redis:joe", answer(1, {"server_key", name}, -1));
+  EXPECT_EQ(errors_.count(Reason::kValueOutOfRange), 3U);
+  EXPECT_EQ(intake_.accepted(), 0U);
+  give("p:tn@redis:joe", answer(1, {"server_key", std::string(255, 'x')}, -1));
+  EXPECT_EQ(intake_.accepted(), 1U);
+}
+
+TEST_F(IntakeTest, AKeyHasOneSpelling) {
+  declare("t4", {{DataType::kGpc0}}, std::chrono::minutes(10), KeyType::kInteger, 4);
+  declare("t6", {{DataType::kGpc0}}, std::chrono::minutes(10), KeyType::kIpv6, 16);
+  give("p:t4@redis:007", answer(1, {"gpc0", "5"}, -1));
+  EXPECT_NE(errors_.recent().back().detail.find("written \"7\""), std::string::npos);
+  give("p:t6@redis:2001:DB8::1", answer(1, {"gpc0", "5"}, -1));
+  EXPECT_NE(errors_.recent().back().detail.find("written \"2001:db8::1\""), std::string::npos);
+  EXPECT_EQ(errors_.count(Reason::kBadKey), 2U);
+  give("p:t4@redis:7", answer(1, {"gpc0", "5"}, -1));
+  give("p:t6@redis:2001:db8::1", answer(1, {"gpc0", "5"}, -1));
+  EXPECT_EQ(intake_.accepted(), 2U);
+}
+
 TEST_F(IntakeTest, Announcements) {
   EXPECT_EQ(intake_.channel(), "p:accept");
   EXPECT_EQ(intake_.key_of("t:192.0.2.1:80", now_), "p:t@redis:192.0.2.1:80");
