@@ -25,12 +25,12 @@ void check_peer_names(const Config& config, const Places& places, Report& report
   }
 }
 
-/// What others write to Redis is of an origin with this name.
+/// What others write to Redis is of an origin with this name, also when other agents read it.
 void check_accepted_origin(const Config& config, const Places& places, Report& report) {
-  if (config.redis.accept.empty()) return;
   constexpr std::string_view kTaken = "redis";
   const auto fail = [&](unsigned line, std::string_view key) {
-    report.fail(line, fmt::format("{}: {} is taken by what redis.accept takes in", key, quote(kTaken)));
+    report.fail(line, fmt::format("{}: {} is the name of what redis.accept takes in: choose another", key,
+                                  quote(kTaken)));
   };
   if (config.agent.name == kTaken) fail(places.agent_name, "agent.name");
   for (const Peer& peer : config.peer) {

@@ -168,6 +168,7 @@ void RedisClient::failed(RedisNode& node, const Error& why) {
 
 void RedisClient::inlet_failed(RedisNode& node, const Error& why) {
   note(why, fmt::format("Redis at {}, accept", node.address().to_string()));
+  if (cluster_) cluster_->look_again(node);
 }
 
 void RedisClient::refused(std::string_view error) {

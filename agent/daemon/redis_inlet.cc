@@ -1,5 +1,7 @@
 #include "agent/daemon/redis_inlet.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <iterator>
 #include <utility>
@@ -11,11 +13,13 @@ namespace stickmesh::daemon {
 
 namespace {
 
-/// A subscription that is cut off says nothing, else.
-constexpr Duration kPingEvery{3000};
+/// A subscription that is cut off says nothing, else; and a server may end connections that say nothing.
+constexpr Duration kPingEvery{1000};
 /// Announced keys that wait: for more, all are read.
 constexpr std::size_t kMaxWaiting = 10'000;
 constexpr std::size_t kBatch = 500;
+/// A key that another server has, or will have, is read again, unless it is that one's by then.
+constexpr Duration kMovedEvery{500};
 
 }  // namespace
 
@@ -25,14 +29,15 @@ RedisInlet::RedisInlet(net::Loop& loop, const RedisAccess& access, redis::Intake
       intake_(intake),
       mine_(std::move(mine)),
       on_failure_(std::move(on_failure)),
-      walk_(intake.walk(mine_)),
+      walk_(intake.walk(reader())),
       dial_timer_(loop, [this] { dial(); }),
-      ping_timer_(loop,
-                  [this] {
-                    if (!hears_) return;
-                    listening_.session()->send(std::array<std::string_view, 1>{"PING"}, loop_.now());
-                    ping_timer_.set(loop_.now() + kPingEvery);
-                  }),
+      ping_timer_(loop, [this] { ping(); }),
+      moved_timer_(loop,
+                   [this] {
+                     waiting_.merge(moved_);
+                     moved_.clear();
+                     read_on(loop_.now());
+                   }),
       ear_(*this),
       listening_(loop, access, ear_, [this](const Error& why) { failed(why); }),
       reading_(loop, access, *this, [this](const Error& why) { failed(why); }) {}
@@ -45,9 +50,11 @@ void RedisInlet::start(const net::SocketAddress& address) {
 
 void RedisInlet::stop() {
   address_.reset();
-  hears_ = connected_ = reads_ = reads_all_ = asked_time_ = false;
+  hears_ = connected_ = pinged_ = false;
+  work_ = Work::kNothing;
   dial_timer_.stop();
   ping_timer_.stop();
+  moved_timer_.stop();
   const Error why{Reason::kConnectionLost, "it is not listened to any more"};
   listening_.end(why);
   reading_.end(why);
@@ -57,7 +64,39 @@ void RedisInlet::stop() {
 void RedisInlet::dial() {
   wants_all_ = true;
   waiting_.clear();
+  moved_.clear();
+  sweep_.reset();
   listening_.dial(*address_, kRedisConnectTime);
+}
+
+void RedisInlet::ping() {
+  if (!hears_) return;
+  constexpr std::array<std::string_view, 1> kPing{"PING"};
+  listening_.session()->send(kPing, loop_.now());
+  if (connected_ && work_ == Work::kNothing && !pinged_) {
+    pinged_ = true;
+    reading_.session()->send(kPing, loop_.now());
+  }
+  ping_timer_.set(loop_.now() + kPingEvery);
+}
+
+redis::Intake::Reader RedisInlet::reader() {
+  return {mine_, [this](const std::string& key, const redis::Reply& error) { moved(key, error); },
+          [this](const std::string& key) {
+            waiting_.insert(key);
+            return true;
+          }};
+}
+
+// Of a key that only a sweep looks for there may be too many: they stay until their slot has moved.
+void RedisInlet::moved(const std::string& key, const redis::Reply& error) {
+  if (moved_.size() < kMaxWaiting) moved_.insert(key);
+  if (moved_timer_.active()) return;
+  moved_timer_.set(loop_.now() + kMovedEvery);
+  on_failure_(
+      {Reason::kRedis, fmt::format("{}: another node has a key that others write, or will have it: it "
+                                   "is read again soon",
+                                   redis::kind_of(error.text))});
 }
 
 void RedisInlet::failed(const Error& why) {
@@ -107,20 +146,50 @@ void RedisInlet::read_all() {
 }
 
 void RedisInlet::read_on(TimePoint now) {
-  if (!connected_ || reads_) return;
-  redis::RedisSession& session = *reading_.session();
+  if (!connected_ || work_ != Work::kNothing) return;
   if (std::exchange(wants_all_, false)) {
-    reads_ = reads_all_ = true;
-    asked_time_ = true;
-    session.send(std::array<std::string_view, 1>{"TIME"}, now);
-  } else if (!waiting_.empty()) {
-    reads_ = true;
-    std::vector<std::string> keys;
-    while (!waiting_.empty() && keys.size() < kBatch) {
-      keys.push_back(std::move(waiting_.extract(waiting_.begin()).value()));
-    }
-    walk_.read(session, std::move(keys), now);
+    sweep_.reset();
+    work_ = Work::kSince;
+    return ask_time(now);
   }
+  if (sweep_) {
+    auto keys = intake_.unseen(*sweep_, mine_, kBatch);
+    if (!keys.empty()) return read(std::move(keys), now);
+    sweep_.reset();
+  }
+  std::vector<std::string> keys;
+  while (!waiting_.empty() && keys.size() < kBatch) {
+    std::string key = std::move(waiting_.extract(waiting_.begin()).value());
+    // Its slot may have moved meanwhile.
+    if (mine_(key)) keys.push_back(std::move(key));
+  }
+  if (!keys.empty()) read(std::move(keys), now);
+}
+
+void RedisInlet::read(std::vector<std::string> keys, TimePoint now) {
+  work_ = Work::kSome;
+  walk_.read(*reading_.session(), std::move(keys), now);
+}
+
+void RedisInlet::ask_time(TimePoint now) {
+  reading_.session()->send(std::array<std::string_view, 1>{"TIME"}, now);
+}
+
+Result<void> RedisInlet::take_time(const redis::Reply& reply, TimePoint now) {
+  if (reply.error()) return refuse(Reason::kRedis, redis::explain(reply.text));
+  const auto time = redis::Intake::time_of(reply);
+  if (!time) return refuse(Reason::kRedis, "protocol: its answer to TIME is no time");
+  if (work_ == Work::kSince) {
+    times_.since = *time;
+    work_ = Work::kAll;
+    walk_.begin(*reading_.session(), now);
+  } else {
+    times_.until = *time;
+    sweep_ = times_;
+    work_ = Work::kNothing;
+    backoff_.reset();
+  }
+  return {};
 }
 
 void RedisInlet::ready(const redis::Server& /*server*/, TimePoint now) {
@@ -129,19 +198,22 @@ void RedisInlet::ready(const redis::Server& /*server*/, TimePoint now) {
 }
 
 Result<void> RedisInlet::replied(const redis::Reply& reply, TimePoint now) {
-  if (!reads_) return {};
-  if (std::exchange(asked_time_, false)) {
-    if (reply.error()) return refuse(Reason::kRedis, redis::explain(reply.text));
-    since_ = redis::Intake::time_of(reply);
-    if (!since_) return refuse(Reason::kRedis, "protocol: its answer to TIME is no time");
-    walk_.begin(*reading_.session(), now);
+  if (std::exchange(pinged_, false)) {
+    if (reply.error() && redis::stops_all(reply.text))
+      return refuse(Reason::kRedis, redis::explain(reply.text));
     return {};
   }
+  if (work_ == Work::kNothing) return {};
+  if (work_ == Work::kSince || work_ == Work::kUntil) return take_time(reply, now);
   auto read = walk_.replied(*reading_.session(), reply, now);
   if (!read || !walk_.done()) return read;
-  reads_ = false;
-  backoff_.reset();
-  if (std::exchange(reads_all_, false)) intake_.sweep(*since_, mine_, now);
+  if (work_ == Work::kAll) {
+    work_ = Work::kUntil;
+    ask_time(now);
+  } else {
+    work_ = Work::kNothing;
+    backoff_.reset();
+  }
   return {};
 }
 
@@ -152,7 +224,9 @@ void RedisInlet::settled(TimePoint now) {
 std::string_view RedisInlet::state() const {
   if (!address_) return "away";
   if (!hears_) return listening_.session() != nullptr ? "subscribing" : "connecting";
-  return reads_all_ ? "reading all" : connected_ ? "subscribed" : "connecting";
+  if (!connected_) return "connecting";
+  const bool all = wants_all_ || sweep_ || (work_ != Work::kNothing && work_ != Work::kSome);
+  return all ? "reading all" : "subscribed";
 }
 
 }  // namespace stickmesh::daemon

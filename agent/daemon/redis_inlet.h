@@ -1,10 +1,12 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/daemon/redis_link.h"
 #include "agent/net/backoff.h"
@@ -19,7 +21,8 @@ class RedisInlet final : private redis::SessionUser {
  public:
   using OnFailure = std::function<void(const Error& why)>;
 
-  /// All must outlive it. |mine| says which keys the server has.
+  /// All must outlive it. |mine| says which keys the server has. |on_failure| also hears of keys that it has
+  /// not, all the same.
   RedisInlet(net::Loop& loop, const RedisAccess& access, redis::Intake& intake,
              std::function<bool(std::string_view key)> mine, OnFailure on_failure);
 
@@ -47,7 +50,13 @@ class RedisInlet final : private redis::SessionUser {
   void dial();
   void failed(const Error& why);
   void hear(const std::string& announced, TimePoint now);
+  void ping();
+  redis::Intake::Reader reader();
+  void moved(const std::string& key, const redis::Reply& error);
   void read_on(TimePoint now);
+  void read(std::vector<std::string> keys, TimePoint now);
+  void ask_time(TimePoint now);
+  Result<void> take_time(const redis::Reply& reply, TimePoint now);
 
   void ready(const redis::Server& server, TimePoint now) override;
   Result<void> replied(const redis::Reply& reply, TimePoint now) override;
@@ -60,17 +69,26 @@ class RedisInlet final : private redis::SessionUser {
   const OnFailure on_failure_;
   std::optional<net::SocketAddress> address_;
   redis::Walk walk_;
-  bool hears_ = false;       ///< it is subscribed
-  bool asked_time_ = false;  ///< and nothing else, yet
-  std::optional<store::Version> since_;
-  bool reads_ = false;             ///< |walk_| has not ended yet
-  bool reads_all_ = false;         ///< and is over all keys
-  bool wants_all_ = true;          ///< all are to be read next
-  bool connected_ = false;         ///< to read
-  std::set<std::string> waiting_;  ///< keys that were announced
+  bool hears_ = false;      ///< it is subscribed
+  bool connected_ = false;  ///< to read
+  bool pinged_ = false;     ///< the next reply is that to it
+  enum class Work : std::uint8_t {
+    kNothing,
+    kSince,  ///< the time before all keys are read
+    kAll,
+    kUntil,  ///< and after it
+    kSome,
+  };
+  Work work_ = Work::kNothing;
+  bool wants_all_ = true;  ///< all are to be read next
+  redis::Intake::Sweep times_;
+  std::optional<redis::Intake::Sweep> sweep_;  ///< what all have not shown is read, too
+  std::set<std::string> waiting_;              ///< keys that were announced
+  std::set<std::string> moved_;                ///< those that this server did not have
   net::Backoff backoff_;
   net::Timer dial_timer_;
   net::Timer ping_timer_;
+  net::Timer moved_timer_;
   Ear ear_;
   RedisLink listening_;
   RedisLink reading_;

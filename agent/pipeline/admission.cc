@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/base/host_name.h"
+#include "agent/pipeline/accepted_origin.h"
 #include "agent/pipeline/peer_link.h"
 
 namespace stickmesh::pipeline {
@@ -58,6 +59,13 @@ Result<void> Hub::check_names(const PeerLink& link, const peers::Hello& hello, T
             "a peer from {} calls itself '{}', which is this agent's own name: give it another one, with "
             "`localpeer` in the global section of its haproxy.cfg, or change [agent] name in {}",
             link.source().text, hello.from, setup_.config_file));
+  }
+  if (hello.from == kAcceptedOrigin) {
+    return refused(
+        Reason::kUnknownPeer,
+        fmt::format("a peer from {} calls itself '{}', which is the name of what others write to Redis: give "
+                    "it another one, with `localpeer` in the global section of its haproxy.cfg",
+                    link.source().text, hello.from));
   }
   if (hello.to != setup_.agent_name) {
     return refused(

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "agent/base/log.h"
+#include "agent/pipeline/accepted_origin.h"
 #include "agent/pipeline/mesh_link.h"
 #include "agent/pipeline/peer_link.h"
 
@@ -79,6 +80,8 @@ bool Hub::go_on(const Continuity& continuity) {
 }
 
 Peer* Hub::recall(std::string_view name, TimePoint last_seen, TimePoint now) {
+  // An earlier version may have let one in.
+  if (name == kAcceptedOrigin) return nullptr;
   Peer* peer = find(name);
   const Duration away = now - last_seen;
   if (peer == nullptr && setup_.accept_unknown && away < setup_.forget_after && name != setup_.agent_name) {

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "agent/base/log.h"
+#include "agent/pipeline/accepted_origin.h"
 #include "agent/pipeline/hub.h"
 #include "agent/pipeline/mesh_link.h"
 #include "agent/pipeline/peer_link.h"
@@ -53,7 +54,7 @@ void Hub::spare_incarnation(std::string_view origin) {
 std::optional<store::OriginId> Hub::instance_elsewhere(std::string_view name, bool home, TimePoint now) {
   store::Origins& origins = registry_.origins();
   const auto id = origins.intern(name);
-  if (!id || !home || name == setup_.agent_name) return id;
+  if (!id || !home || name == setup_.agent_name || name == kAcceptedOrigin) return id;
   Peer* peer = instance(*id);
   if (peer == nullptr && setup_.accept_unknown && !is_incarnation(name)) {
     peer = add_peer({std::string(name), PeerKind::kHaproxy, {}, {}, 0}, /*configured=*/false);

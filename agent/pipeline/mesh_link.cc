@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "agent/pipeline/accepted_origin.h"
 #include "agent/pipeline/peer_link.h"
@@ -12,6 +13,8 @@ namespace stickmesh::pipeline {
 namespace {
 
 constexpr Duration kAskAgain{1000};
+// By how much Redis's clock may be ahead of ours.
+constexpr std::chrono::minutes kClocksDiffer{1};
 // A session may be told of every table of every origin.
 constexpr std::size_t kMaxOrigins = 256;
 
@@ -135,6 +138,14 @@ void MeshLink::updated(std::uint32_t handle, const peers::Update& update, TimePo
                      fmt::format("tells of a generation or a change of '{}' that nobody can have counted to",
                                  hub_.registry().origins()[input.origin].name));
   }
+  if (!may_be_read(input, update.version)) {
+    return complain(
+        {Reason::kValueOutOfRange,
+         fmt::format("it tells of what Redis will have at a time that is more than a minute ahead "
+                     "of this agent's clock, in {}: left out",
+                     input.record->table->name())},
+        now);
+  }
   if (const auto problem = inputs_.fit(input)) complain(*problem, now);
   if (!input.plan.steps.empty()) adopt(input, update, now);
 }
@@ -144,6 +155,15 @@ bool MeshLink::within_bounds(const peers::VersionField& version) {
   return version.generation <= store::kMaxGeneration &&
          std::all_of(version.changes.begin(), version.changes.end(),
                      [](std::uint64_t change) { return change <= store::kMaxChangeNumber; });
+}
+
+// What is of the future would stand until then, whatever Redis says. It is no reason to end a session: clocks
+// may just differ.
+bool MeshLink::may_be_read(const RelayedInput& input, const peers::VersionField& version) const {
+  if (hub_.registry().origins()[input.origin].name != kAcceptedOrigin) return true;
+  const auto latest = hub_.setup().wall_clock().time_since_epoch() + kClocksDiffer;
+  return !store::Version{version.generation, version.update_id}.newer_than(
+      accepted_version(std::chrono::duration_cast<std::chrono::microseconds>(latest)));
 }
 
 bool MeshLink::may_say(const RelayedInput& input, const peers::Update& update) const {

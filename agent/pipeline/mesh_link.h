@@ -100,6 +100,7 @@ class MeshLink {
   void take_origin_row(const std::string& name, const OriginRow& row, TimePoint now);
   bool may_say(const RelayedInput& input, const peers::Update& update) const;
   static bool within_bounds(const peers::VersionField& version);
+  bool may_be_read(const RelayedInput& input, const peers::VersionField& version) const;
   void adopt(RelayedInput& input, const peers::Update& update, TimePoint now);
   /// Another agent let the key count from 0 again, and the instance is ours to tell.
   bool clear_here(const RelayedInput& input, store::EntryId entry, const peers::Update& update,

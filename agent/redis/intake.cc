@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <limits>
 
 #include "agent/admin/entry_text.h"
@@ -24,6 +25,12 @@ using store::kNone;
 namespace {
 
 constexpr std::size_t kShown = 128;
+/// Of a text, such as server_key.
+constexpr std::size_t kMaxText = 255;
+/// Of a hash: data types are fewer.
+constexpr std::int64_t kMaxFields = 64;
+/// Keys that are read a second time.
+constexpr std::size_t kMaxDoubtful = 10'000;
 /// Redis's life of what has none, and of what is not there.
 constexpr std::int64_t kEndless = -1;
 
@@ -43,6 +50,11 @@ std::optional<std::string> plain_part(std::string_view part) {
   return out;
 }
 
+// Instances and other agents take it for broken.
+bool is_text(std::string_view text) {
+  return text.size() <= kMaxText && !has_control_character(text);
+}
+
 std::optional<std::uint64_t> read_value(const Column& column, std::string_view text) {
   if (column.kind == ValueKind::kSigned32) {
     const auto value = read_number<std::int32_t>(text);
@@ -52,15 +64,16 @@ std::optional<std::uint64_t> read_value(const Column& column, std::string_view t
   return read_number<std::uint32_t>(text);
 }
 
-Reading in_one_moment() {
-  const auto ask = [](RedisSession& session, const std::string& key, TimePoint now) {
-    session.send(std::array<std::string_view, 1>{"MULTI"}, now);
-    session.send(std::array<std::string_view, 1>{"TIME"}, now);
-    session.send(std::array<std::string_view, 2>{"HGETALL", key}, now);
-    session.send(std::array<std::string_view, 2>{"PTTL", key}, now);
-    session.send(std::array<std::string_view, 1>{"EXEC"}, now);
-  };
-  return {ask, 5};
+void ask_for_all(RedisSession& session, const std::string& key, TimePoint now) {
+  session.send(std::array<std::string_view, 1>{"MULTI"}, now);
+  session.send(std::array<std::string_view, 1>{"TIME"}, now);
+  session.send(std::array<std::string_view, 2>{"HGETALL", key}, now);
+  session.send(std::array<std::string_view, 2>{"PTTL", key}, now);
+  session.send(std::array<std::string_view, 1>{"EXEC"}, now);
+}
+
+void ask_for_length(RedisSession& session, const std::string& key, TimePoint now) {
+  session.send(std::array<std::string_view, 2>{"HLEN", key}, now);
 }
 
 }  // namespace
@@ -81,7 +94,6 @@ std::optional<std::string> Intake::key_of(std::string_view announced, TimePoint 
   return std::nullopt;
 }
 
-// A clock of 62 bits of microseconds: generations are long enough for update ids to be compared.
 std::optional<store::Version> Intake::time_of(const Reply& reply) {
   constexpr std::uint64_t kMicro = 1'000'000;
   if (reply.list.size() != 2) return std::nullopt;
@@ -89,22 +101,38 @@ std::optional<store::Version> Intake::time_of(const Reply& reply) {
   const auto micros = read_number<std::uint64_t>(reply.list[1].text);
   if (!seconds || !micros || *micros >= kMicro || *seconds > std::numeric_limits<std::uint32_t>::max())
     return std::nullopt;
-  const std::uint64_t clock = *seconds * kMicro + *micros;
-  return store::Version{static_cast<std::uint32_t>(clock >> 31U),
-                        static_cast<std::uint32_t>(clock & 0x7fffffffU)};
+  return pipeline::accepted_version(std::chrono::microseconds(*seconds * kMicro + *micros));
 }
 
-Walk Intake::walk(std::function<bool(std::string_view key)> mine) {
-  const auto wanted = [prefix = prefix_, mine = std::move(mine)](std::string_view key) {
+Walk Intake::walk(Reader reader) {
+  const auto wanted = [prefix = prefix_, mine = reader.mine](std::string_view key) {
     const std::string_view rest = key.substr(std::min(prefix.size(), key.size()));
     const std::size_t at = rest.find('@');
     const std::size_t colon = rest.find(':');
     return at < colon && rest.substr(at + 1, colon - at - 1) == pipeline::kAcceptedOrigin && mine(key);
   };
-  return {fmt::format("{}*@{}:*", literal(prefix_), pipeline::kAcceptedOrigin), in_one_moment(), wanted,
-          [this](const std::string& key, const Reply& reply, TimePoint now) {
-            note(take(key, reply, now), key, now);
+  // Of a hash that is too long for one reply nothing is asked but its length.
+  Reading reading{
+      ask_for_all, 5, ask_for_length,
+      [this](const std::string& key, const Reply& reply, TimePoint now) { return fits(key, reply, now); },
+      [moved = reader.moved](const std::string& key, const Reply& error, TimePoint) { moved(key, error); }};
+  return {fmt::format("{}*@{}:*", literal(prefix_), pipeline::kAcceptedOrigin), std::move(reading), wanted,
+          [this, reader = std::move(reader), doubtful = Keys()](const std::string& key, const Reply& reply,
+                                                                TimePoint now) mutable {
+            take(key, reply, reader, doubtful, now);
           }};
+}
+
+bool Intake::fits(const std::string& key, const Reply& length, TimePoint now) {
+  if (length.error()) {
+    note(refuse(Reason::kRedis, explain(length.text)), key, now);
+    return false;
+  }
+  if (length.number <= kMaxFields) return true;
+  note(refuse(Reason::kValueOutOfRange,
+              fmt::format("it has {} fields, of which {} are allowed", length.number, kMaxFields)),
+       key, now);
+  return false;
 }
 
 void Intake::note(Result<void> outcome, std::string_view key, TimePoint now) {
@@ -136,31 +164,70 @@ Result<Intake::Place> Intake::place_of(std::string_view key) {
     if (text.empty() || text.size() >= definition.key_size)
       return refuse(Reason::kBadKey,
                     fmt::format("its key is not 1 to {} bytes long", definition.key_size - 1));
+    if (text.find('\0') != std::string_view::npos) return refuse(Reason::kBadKey, "its key has a NUL byte");
     const Bytes bytes = as_bytes(text);
     return Place{record, {bytes.begin(), bytes.end()}};
   }
   auto read = admin::key_from_text(definition, text);
   if (!read) return refuse(Reason::kBadKey, read.error().detail);
+  // Two hashes for one key would take turns.
+  if (const std::string right = admin::key_to_text(definition.key_type, *read); right != text)
+    return refuse(Reason::kBadKey, fmt::format("its key is written {}", printable(right, kShown)));
   return Place{record, std::move(*read)};
 }
 
-Result<void> Intake::take(const std::string& key, const Reply& reply, TimePoint now) {
+Result<std::pair<Intake::Place, store::Version>> Intake::read(const std::string& key, const Reply& reply) {
   if (reply.error()) return refuse(Reason::kRedis, explain(reply.text));
   if (reply.list.size() != 3) return refuse(Reason::kRedis, "protocol: its answer to EXEC is none");
-  const Reply& fields = reply.list[1];
   const auto version = time_of(reply.list[0]);
   if (!version) return refuse(Reason::kRedis, "protocol: its answer to TIME is no time");
   auto place = place_of(key);
   if (!place) return tl::unexpected(place.error());
+  const Reply& fields = reply.list[1];
   if (fields.error()) return refuse(Reason::kRedis, explain(fields.text));
+  return std::pair(std::move(*place), *version);
+}
+
+// What is newer than what was read was read by another agent while the reply was on its way, or before the
+// clock of Redis went back. Then it is the reading that stands: its version follows the other's, so that all
+// have it in the end.
+void Intake::take(const std::string& key, const Reply& reply, const Reader& reader, Keys& doubtful,
+                  TimePoint now) {
+  auto taken = read(key, reply);
+  if (!taken) {
+    doubtful.erase(key);
+    return note(tl::unexpected(taken.error()), key, now);
+  }
+  auto& [place, version] = *taken;
+  const ContributionId id = held(place);
+  const store::Version before = id == kNone ? store::Version{} : place.record->table->version(id);
+  if (id == kNone || version.newer_than(before)) {
+    doubtful.erase(key);
+  } else if (doubtful.erase(key) == 0 && doubtful.size() < kMaxDoubtful && reader.again(key)) {
+    doubtful.insert(key);
+    return;
+  } else {
+    version = pipeline::next_version(before);
+  }
+  note(say(place, reply, version, now), key, now);
+}
+
+ContributionId Intake::held(const Place& place) {
+  const EntryId entry = place.record->table->find(place.key);
+  const auto origin = hub_.registry().origins().find(pipeline::kAcceptedOrigin);
+  return entry == kNone || !origin ? kNone : place.record->table->find(entry, *origin);
+}
+
+Result<void> Intake::say(const Place& place, const Reply& reply, store::Version version, TimePoint now) {
+  const Reply& fields = reply.list[1];
   if (fields.list.empty()) {
-    remove(*place, *version, now);
+    remove(place, version, now);
     return {};
   }
   const std::int64_t left = reply.list[2].number;
-  const Duration whole = place->record->table->definition().expire;
+  const Duration whole = place.record->table->definition().expire;
   const bool endless = left == kEndless || (whole.count() != 0 && left > whole.count());
-  return write(*place, fields, endless ? whole : Duration(left), *version, now);
+  return write(place, fields, endless ? whole : Duration(left), version, now);
 }
 
 Result<void> Intake::write(const Place& place, const Reply& fields, Duration life, store::Version version,
@@ -180,10 +247,13 @@ Result<void> Intake::write(const Place& place, const Reply& fields, Duration lif
     if (found->column->kind == ValueKind::kRate || found->column->type == DataType::kConnCur)
       return refuse(Reason::kValueOutOfRange,
                     fmt::format("{} cannot be written: it is of a moment that has passed", name));
-    if (found->column->kind != ValueKind::kDictionary &&
-        !read_value(*found->column, fields.list[at + 1].text))
+    const std::string& value = fields.list[at + 1].text;
+    const bool is_value = found->column->kind == ValueKind::kDictionary
+                              ? is_text(value)
+                              : read_value(*found->column, value).has_value();
+    if (!is_value)
       return refuse(Reason::kValueOutOfRange,
-                    fmt::format("{} is no value of {}", printable(fields.list[at + 1].text, kShown), name));
+                    fmt::format("{} is no value of {}", printable(value, kShown), name));
     types |= 1U << static_cast<unsigned>(found->column->type);
   }
   plan_.steps.clear();
@@ -222,36 +292,44 @@ Result<void> Intake::write(const Place& place, const Reply& fields, Duration lif
 // First as a change of its own, which is newer than what others may hold of it.
 void Intake::remove(const Place& place, store::Version version, TimePoint now) {
   store::Table& table = *place.record->table;
-  const EntryId entry = table.find(place.key);
-  const auto origin = hub_.registry().origins().intern(pipeline::kAcceptedOrigin);
-  if (entry == kNone || !origin) return;
-  const ContributionId id = table.find(entry, *origin);
+  const ContributionId id = held(place);
   if (id == kNone || table.cleared_contribution(id)) return;
-  Reply nothing;
+  const Reply nothing;
   static_cast<void>(write(place, nothing, Duration(0), version, now));
-  if (table.find(entry, *origin) == id) table.clear_contribution(id, now, /*owed=*/false);
+  if (held(place) == id) table.clear_contribution(id, now, /*owed=*/false);
   hub_.wake();
 }
 
-void Intake::sweep(store::Version since, const std::function<bool(std::string_view key)>& mine,
-                   TimePoint now) {
-  const auto origin = hub_.registry().origins().intern(pipeline::kAcceptedOrigin);
-  if (!origin || hub_.registry().origins()[*origin].contributions == 0) return;
-  for (auto& [name, record] : hub_.registry().tables()) {
-    const store::Table& table = *record.table;
+std::vector<std::string> Intake::unseen(Sweep& sweep, const std::function<bool(std::string_view key)>& mine,
+                                        std::size_t limit) {
+  std::vector<std::string> found;
+  const auto origin = hub_.registry().origins().find(pipeline::kAcceptedOrigin);
+  if (!origin || hub_.registry().origins()[*origin].contributions == 0) return found;
+  auto& tables = hub_.registry().tables();
+  for (auto at = tables.lower_bound(sweep.table); at != tables.end(); ++at) {
+    const auto& [name, record] = *at;
+    if (name != sweep.table) sweep.entry = 0;
+    sweep.table = name;
     const bool wanted = std::any_of(tables_.begin(), tables_.end(), [of = &name](const pipeline::Pattern& p) {
       return p.match(*of).has_value();
     });
     if (!wanted || record.replicated) continue;
+    const store::Table& table = *record.table;
     EntryKeys keys(std::string_view(prefix_).substr(0, prefix_.size() - 1), table);
-    for (EntryId entry = table.next(0); entry != kNone; entry = table.next(entry + 1)) {
+    EntryId entry = table.next(sweep.entry);
+    for (; entry != kNone && found.size() < limit; entry = table.next(entry + 1)) {
       const ContributionId id = table.find(entry, *origin);
-      if (id == kNone || !since.newer_than(table.version(id))) continue;
-      if (!mine(keys.of(entry, pipeline::kAcceptedOrigin))) continue;
-      const Bytes key = table.key(entry);
-      remove({&record, {key.begin(), key.end()}}, since, now);
+      if (id == kNone || table.cleared_contribution(id)) continue;
+      // What is of after it may be of before its clock went back.
+      const store::Version version = table.version(id);
+      if (!sweep.since.newer_than(version) && !version.newer_than(sweep.until)) continue;
+      if (const std::string_view key = keys.of(entry, pipeline::kAcceptedOrigin); mine(key))
+        found.emplace_back(key);
     }
+    sweep.entry = entry;
+    if (found.size() == limit) break;
   }
+  return found;
 }
 
 }  // namespace stickmesh::redis

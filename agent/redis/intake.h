@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/pipeline/hub.h"
@@ -26,11 +28,29 @@ class Intake {
   const std::string& channel() const { return channel_; }
   /// The key of the hash that was announced; nothing, and it is told, if |announced| is none.
   std::optional<std::string> key_of(std::string_view announced, TimePoint now);
-  /// Of one server. |mine| says which keys are that server's to say. It must not outlive this.
-  Walk walk(std::function<bool(std::string_view key)> mine);
-  /// After a whole walk that began at |since|: what is said of keys that |mine| holds for, and was not there,
-  /// has gone.
-  void sweep(store::Version since, const std::function<bool(std::string_view key)>& mine, TimePoint now);
+  /// Who reads one server.
+  struct Reader {
+    /// Whether the key is that server's to say.
+    std::function<bool(std::string_view key)> mine;
+    /// Another has it, or will have it soon: it is to be read again later.
+    std::function<void(const std::string& key, const Reply& error)> moved;
+    /// It is to be read once more, at once. False when that cannot be done.
+    std::function<bool(const std::string& key)> again;
+  };
+  /// It must not outlive this.
+  Walk walk(Reader reader);
+
+  /// How far `unseen` has come.
+  struct Sweep {
+    store::Version since;  ///< when a whole walk has begun
+    store::Version until;  ///< and ended
+    std::string table{};
+    store::EntryId entry = 0;
+  };
+  /// After it, keys that |mine| holds for, of which something is said and was not read by it: they may have
+  /// gone, which reading them says. At most |limit|; none when there are no more.
+  std::vector<std::string> unseen(Sweep& sweep, const std::function<bool(std::string_view key)>& mine,
+                                  std::size_t limit);
   /// What Redis answers to TIME, as a version; nothing if it is none.
   static std::optional<store::Version> time_of(const Reply& reply);
 
@@ -43,7 +63,13 @@ class Intake {
     std::vector<std::byte> key;
   };
   Result<Place> place_of(std::string_view key);
-  Result<void> take(const std::string& key, const Reply& reply, TimePoint now);
+  using Keys = std::set<std::string>;
+  void take(const std::string& key, const Reply& reply, const Reader& reader, Keys& doubtful, TimePoint now);
+  /// Nothing but the key's place and the time of |reply|, if it is one.
+  Result<std::pair<Place, store::Version>> read(const std::string& key, const Reply& reply);
+  bool fits(const std::string& key, const Reply& length, TimePoint now);
+  store::ContributionId held(const Place& place);
+  Result<void> say(const Place& place, const Reply& reply, store::Version version, TimePoint now);
   Result<void> write(const Place& place, const Reply& fields, Duration life, store::Version version,
                      TimePoint now);
   void remove(const Place& place, store::Version version, TimePoint now);

@@ -17,6 +17,12 @@ std::string literal(std::string_view text);
 struct Reading {
   std::function<void(RedisSession& session, const std::string& key, TimePoint now)> ask;
   std::size_t replies = 1;  ///< to it, the last of which is the value
+  /// What is asked of all keys first, by one command each; null: nothing. Those are read for which |fits|
+  /// holds.
+  std::function<void(RedisSession& session, const std::string& key, TimePoint now)> look{};
+  std::function<bool(const std::string& key, const Reply& reply, TimePoint now)> fits{};
+  /// In place of its value: another server has the key, or will have it. Null: that stops everything.
+  std::function<void(const std::string& key, const Reply& error, TimePoint now)> moved{};
 };
 /// By GET.
 Reading plain_reading();
@@ -44,16 +50,23 @@ class Walk {
 
  private:
   void scan(RedisSession& session, TimePoint now);
+  void take_page(const Reply& page);
+  void look(RedisSession& session, TimePoint now);
   void ask(RedisSession& session, TimePoint now);
+  void looked(const Reply& reply, TimePoint now);
+  void read(const Reply& reply, TimePoint now);
 
   std::string pattern_;
   Reading reading_;
   Wanted wanted_;
   Take take_;
   std::string cursor_;
-  std::vector<std::string> keys_;  ///< whose values were asked for
+  std::vector<std::string> keys_;  ///< that were asked for
+  std::vector<std::string> good_;  ///< of these, whose values are to be read
+  bool looks_ = false;             ///< |keys_| were looked at only
   std::size_t at_ = 0;             ///< of the next that comes
   std::size_t before_ = 0;         ///< replies to come before its value
+  bool moved_ = false;             ///< one of these has said so
   bool done_ = false;
 };
 

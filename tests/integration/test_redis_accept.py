@@ -100,21 +100,36 @@ class EntriesTest(AcceptTest):
         self.assertEqual(set(daemon.table("bans")), {"192.0.2.3"})
         self.assertEqual(set(daemon.errors()) - {"connection-lost"}, set())
 
+    def test_its_connections_are_never_idle(self) -> None:
+        """Redis's `timeout` ends those that are."""
+        self.server()
+        daemon = self.start_agent(AgentConfig(extra=self.section()))
+        self.wait_subscribed(daemon)
+
+        def pinged() -> set[str]:
+            clients = (dict(word.split("=", 1) for word in line.split()) for line in self.redis.ask("CLIENT", "LIST").splitlines())
+            return {client["sub"] for client in clients if client["cmd"] == "ping"}
+        wait.until(pinged, lambda subscriptions: subscriptions == {"0", "1"}, what="both are pinged")
+        self.push("bans:192.0.2.1", "gpt0", 1)
+        self.wait_entry(daemon, "bans", "192.0.2.1", gpt0=1)
+
     def test_what_is_refused(self) -> None:
         self.server()
         daemon = self.start_agent(AgentConfig(extra=self.section()))
         self.wait_subscribed(daemon)
         for name, *fields in (("other:5", "gpc0", 1), ("bans2:192.0.2.1", "gpt0", 1), ("bans:joe", "gpt0", 1),
                               ("bans:192.0.2.1", "gpt7", 1), ("bans:192.0.2.5", "gpc0", -1, "gpt0", 1),
-                              ("bans:192.0.2.2", "gpc0", 4294967296), ("bans:192.0.2.3", "http_req_rate", 5), ("a%b:x", "gpc0", 1)):
+                              ("bans:192.0.2.2", "gpc0", 4294967296), ("bans:192.0.2.3", "http_req_rate", 5), ("a%b:x", "gpc0", 1),
+                              ("a%3Ab:x\0y", "gpc0", 1), ("bans:192.0.2.6", *(word for number in range(65) for word in (f"f{number}", 1))),
+                              ("bans:192.0.2.7", "server_key", "a\0b"), ("bans:192.0.2.8", "server_key", "x" * 256)):
             self.push(name, *fields)
         self.redis.ask("PUBLISH", "stickmesh:accept", "nothing")
         self.redis.ask("SET", "stickmesh:bans@redis:192.0.2.4", "mine")
         self.redis.ask("PUBLISH", "stickmesh:accept", "bans:192.0.2.4")
-        wait.until(lambda: self.show(daemon)["Accept_refused_total"], lambda count: count == "10", what="all are refused")
+        wait.until(lambda: self.show(daemon)["Accept_refused_total"], lambda count: count == "14", what="all are refused")
         self.assertEqual(daemon.table("bans"), {})
         self.assertEqual(self.show(daemon)["Accepted_total"], "0")
-        self.assertEqual(daemon.errors(), {"not-found": 4, "bad-key": 1, "value-out-of-range": 3, "bad-message": 1, "redis": 1})
+        self.assertEqual(daemon.errors(), {"not-found": 4, "bad-key": 2, "value-out-of-range": 6, "bad-message": 1, "redis": 1})
 
 
 class AgentsTest(AcceptTest):
@@ -150,13 +165,42 @@ class AgentsTest(AcceptTest):
 
 
 class ClusterTest(AcceptTest):
-    def test_each_master_says_what_is_in_its_slots(self) -> None:
+    def cluster_and_agent(self) -> tuple[Cluster, Agent]:
         cluster = Cluster(self.directory)
         self.addCleanup(cluster.stop)
         cluster.start()
         daemon = self.start_agent(AgentConfig(
             extra=f'{TABLES}\n[redis]\naddress = "{cluster.nodes[0].address}"\ncluster = true\n{ACCEPT}\n'))
         self.wait_subscribed(daemon)
+        return cluster, daemon
+
+    def test_a_slot_moves(self) -> None:
+        """What is in it stays, though neither master has the key and the slot for a while."""
+        cluster, daemon = self.cluster_and_agent()
+        key = "stickmesh:bans@redis:192.0.2.1"
+        slot = cluster.slot(key)
+        before = cluster.owner(slot)
+        after = next(node for node in cluster.nodes if node is not before)
+        self.push("bans:192.0.2.1", "gpc0", 5, server=before)
+        self.wait_entry(daemon, "bans", "192.0.2.1", gpc0=5)
+        cluster.begin_move(slot, before, after)
+        cluster.move_keys(slot, before, after)
+        after.ask("PUBLISH", "stickmesh:accept", "bans:192.0.2.1")
+        wait.until(lambda: daemon.errors().get("redis", 0), lambda count: count > 0, what="it was told where the key is")
+        before.ask("CLIENT", "KILL", "TYPE", "pubsub")
+        wait.until(lambda: daemon.errors().get("connection-lost", 0), lambda count: count == 1, what="it has to read all")
+        self.wait_subscribed(daemon)
+        self.wait_entry(daemon, "bans", "192.0.2.1", gpc0=5)
+        cluster.end_move(slot, after)
+        self.push("bans:192.0.2.1", "gpc0", 7, server=after)
+        self.wait_entry(daemon, "bans", "192.0.2.1", gpc0=7)
+        after.ask("DEL", key)
+        after.ask("PUBLISH", "stickmesh:accept", "bans:192.0.2.1")
+        wait.until(lambda: daemon.table("bans"), lambda found: found == {}, what="it is taken back")
+        self.assertEqual(daemon.errors()["connection-lost"], 1)
+
+    def test_each_master_says_what_is_in_its_slots(self) -> None:
+        cluster, daemon = self.cluster_and_agent()
         for last in range(1, 21):
             owner = cluster.owner(cluster.slot(f"stickmesh:bans@redis:192.0.2.{last}"))
             self.push(f"bans:192.0.2.{last}", "gpc0", 1, server=owner)

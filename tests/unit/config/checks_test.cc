@@ -25,10 +25,10 @@ name = "agent-lb1"
 }
 
 TEST(ChecksTest, NobodyHasTheNameOfWhatRedisSays) {
-  const std::string config = "[agent]\nname = \"redis\"\n[[peer]]\nname = \"redis\"\n";
-  EXPECT_THAT(findings(config + "[redis]\naccept = [\"bans*\"]\n"),
-              testing::Contains(HasSubstr("peer.name: \"redis\" is taken by what redis.accept takes in")));
-  EXPECT_THAT(findings("[[peer]]\nname = \"redis\"\n"), IsEmpty());
+  const std::string what = "\"redis\" is the name of what redis.accept takes in";
+  EXPECT_THAT(findings("[[peer]]\nname = \"redis\"\n"), ElementsAre(HasSubstr("peer.name: " + what)));
+  EXPECT_THAT(findings("[agent]\nname = \"redis\"\n[[peer]]\nname = \"lb1\"\n"),
+              ElementsAre(HasSubstr("agent.name: " + what)));
 }
 
 TEST(ChecksTest, TheDefaultAgentNameIsNoPeersEither) {

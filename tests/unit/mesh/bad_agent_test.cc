@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <chrono>
+
+#include "agent/pipeline/accepted_origin.h"
 #include "agent/pipeline/mesh_row.h"
 #include "tests/unit/pipeline/instance.h"
 
@@ -116,6 +119,19 @@ TEST_F(BadAgentTest, AnotherAgentsRulesAreRefused) {
 TEST_F(BadAgentTest, AnOriginToWhichItIsNotHomeIsRefused) {
   tell("lb1", 3, 7);
   expect_refused(Reason::kNotItsOrigin);
+}
+
+TEST_F(BadAgentTest, WhatRedisWillSayIsLeftOut) {
+  const auto at = [](std::chrono::seconds ahead) {
+    const auto time = HubSetup().wall_clock().time_since_epoch() + ahead;
+    return accepted_version(std::chrono::duration_cast<std::chrono::microseconds>(time)).generation;
+  };
+  tell("redis", at(std::chrono::hours(2)), 7);
+  EXPECT_EQ(held(), 0U);
+  EXPECT_EQ(agent.errors.count(Reason::kValueOutOfRange), 1U);
+  EXPECT_TRUE(fellow.up());
+  tell("redis", at(std::chrono::seconds(0)), 7);
+  EXPECT_EQ(held(), 1U);
 }
 
 TEST_F(BadAgentTest, OurOwnCountsAreOurs) {

@@ -52,6 +52,18 @@ TEST(AdmissionTest, WithAcceptUnknownAnyOtherNameComesIn) {
   EXPECT_FALSE(agent.peer("web7").configured);
 }
 
+TEST(AdmissionTest, NobodyIsWhatOthersWriteToRedis) {
+  HubSetup setup = Agent::default_setup();
+  setup.accept_unknown = true;
+  Agent agent(setup);
+  Instance redis(agent.hub, "redis", 10, kStart);
+  EXPECT_FALSE(redis.up());
+  ASSERT_EQ(agent.hub.strangers().size(), 1U);
+  EXPECT_NE(agent.hub.strangers().front().note.find("what others write to Redis"), std::string::npos);
+  EXPECT_EQ(agent.hub.recall("redis", kStart, kStart), nullptr);
+  EXPECT_NE(agent.hub.recall("web7", kStart, kStart), nullptr);
+}
+
 TEST(AdmissionTest, AStrangeAddressIsRefused) {
   HubSetup setup = Agent::default_setup();
   setup.allowed_from = [](const Source&) { return false; };
