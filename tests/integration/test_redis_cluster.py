@@ -132,6 +132,34 @@ class MirrorTest(ClusterTest):
         self.assertEqual(self.daemon.errors(), {})
         self.assertEqual(self.show()["Connections_total"], "3", "no connection was ended for it")
 
+    def test_a_slot_that_moves_to_a_node_that_is_frozen(self) -> None:
+        """What waits for that node, however much, holds up nothing of the others; it has it once it is back."""
+        self.agent()
+        self.fill(1)
+        self.wait_same()
+        slot = self.cluster.slot("stickmesh:clients:{t}")
+        source = self.cluster.owner(slot)
+        target = next(node for node in self.cluster.nodes if node is not source)
+        self.cluster.begin_move(slot, source, target)
+        target.process.freeze()
+        for key in range(3000):
+            self.daemon.ask(f"set table clients key {{t}}{key} data.gpc0 1")
+        wait.until(lambda: self.show()["State"], lambda state: "2 of 3 masters" in state, what="it is given up")
+        for key in range(3000):
+            self.daemon.ask(f"set table clients key {{t}}{key} data.gpc0 2")
+        self.fill(2)
+        for node in self.cluster.nodes:
+            if node is not target:
+                wait.until(lambda: {node.hash(key)["gpc0"] for key in node.keys("stickmesh:other:*")},
+                           lambda values: values == {"2"}, what="the others have theirs")
+        target.process.thaw()
+        wait.until(lambda: len(target.keys("stickmesh:clients:*")), lambda count: count == 3000, timeout=30, what="all have come")
+        wait.until(lambda: {target.hash(f"stickmesh:clients:{{t}}{key}")["gpc0"] for key in (0, 1500, 2999)},
+                   lambda values: values == {"2"}, what="as they are now")
+        self.fill(3)
+        self.wait_same()
+        self.assertEqual(source.keys("stickmesh:clients:*"), set())
+
     def test_flushed_killed_and_back(self) -> None:
         """One of the masters: the others go on; it is written anew."""
         self.agent()
