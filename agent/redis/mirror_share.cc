@@ -16,10 +16,11 @@ void Mirror::assign(const SlotSet& slots) {
 }
 
 // Each master is flushed by itself, so that each has a marker: its name has a part that puts it into a slot
-// of this one.
+// of this one. A prefix with such a part of its own may be in no slot of this one, whatever the name.
 void Mirror::choose_marker() {
+  constexpr std::size_t kMaxNumber = 1'000'000;
   std::string marker;
-  for (std::size_t number = 0; slots_->any() && marker.empty(); ++number) {
+  for (std::size_t number = 0; slots_->any() && marker.empty() && number < kMaxNumber; ++number) {
     std::string name = fmt::format("{}{{{}}}", agents_, number);
     if (mine(name)) marker = std::move(name);
   }

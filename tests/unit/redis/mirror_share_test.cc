@@ -65,6 +65,12 @@ TEST_F(MirrorShareTest, ItsMarkerIsInOneOfItsSlots) {
   EXPECT_EQ(standing().rewritten, 0U);
 }
 
+TEST_F(MirrorShareTest, APrefixThatIsAllInAnotherSlotHasNoMarker) {
+  Mirror mirror(hub_, {"{a}", false, false});
+  mirror.assign(only("b"));
+  EXPECT_FALSE(mirror.mine("{a}:t:joe"));
+}
+
 TEST_F(MirrorShareTest, WithoutSlotsItWritesNothing) {
   mirror_.assign({});
   connect();
