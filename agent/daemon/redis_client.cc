@@ -169,6 +169,9 @@ void RedisClient::failed(RedisNode& node, const Error& why) {
 
 void RedisClient::inlet_failed(RedisNode& node, const Error& why) {
   note(why, fmt::format("Redis at {}, accept", node.address().to_string()));
+  const std::string_view kind =
+      why.reason == Reason::kRedis ? redis::kind_of(why.detail) : std::string_view();
+  if (cluster_ && (kind == "MOVED" || kind == "ASK")) cluster_->look_again(node);
 }
 
 void RedisClient::refused(std::string_view error) {

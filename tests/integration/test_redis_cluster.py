@@ -210,6 +210,40 @@ class MirrorTest(ClusterTest):
         self.wait_same()
 
 
+    def test_what_is_accepted_of_a_slot_that_has_moved(self) -> None:
+        """Nothing is written to it that would show where it is: whoever reads from it is told."""
+        self.agent('accept = ["*"]')
+        wait.until(self.show, lambda now: now["Accept"] == "subscribed", what="it listens")
+        key = "stickmesh:other@redis:7"
+        slot = self.cluster.slot(key)
+        source = self.cluster.owner(slot)
+        target = next(node for node in self.cluster.nodes if node is not source)
+        self.cluster.begin_move(slot, source, target)
+        self.cluster.end_move(slot, target)
+        self.assertEqual(target.ask("HSET", key, "gpc0", 5), 1)
+        target.ask("PUBLISH", "stickmesh:accept", "other:7")
+        wait.until(lambda: self.daemon.table("other"), lambda table: "7" in table, what="it is read where it is")
+        self.assertNotIn("set redis.cluster", self.daemon.ask("show redis") + self.daemon.ask("show errors"))
+
+
+class RangesTest(MeshTest):
+    needs_haproxy = False
+
+    def test_a_cluster_whose_slots_are_all_apart(self) -> None:
+        """Each is a range of its own in what the cluster says of them."""
+        if reason := redis.missing():
+            self.skipTest(reason)
+        cluster = Cluster(self.directory)
+        self.addCleanup(cluster.stop)
+        cluster.start(dealt=True)
+        daemon = self.start_agent(AgentConfig(
+            extra=f'{TABLES}\n[redis]\naddress = "{cluster.nodes[0].address}"\ncluster = true\n'))
+        for key in range(20):
+            daemon.ask(f"set table other key {key} data.gpc0 1")
+        wait.until(lambda: sum(len(node.keys("stickmesh:other:*")) for node in cluster.nodes), lambda count: count == 20,
+                   what="all are there")
+
+
 class AccessTest(MeshTest):
     needs_haproxy = False
 
