@@ -40,6 +40,12 @@ void check_redis(Section& section, const Redis& redis) {
     section.fail("cluster", "true excludes sentinel; use one of them");
   if (redis.cluster && redis.db != 0)
     section.fail("db", fmt::format("{} must be 0 with cluster = true", redis.db));
+  if (redis.cluster && redis.prefix.find_first_of("{}") != std::string::npos) {
+    section.fail("prefix",
+                 fmt::format("'{}' must have no '{{' or '}}' with cluster = true: all keys would be in "
+                             "one slot",
+                             redis.prefix));
+  }
   if (redis.address.size() > 1 && !redis.cluster && redis.sentinel.empty()) {
     section.fail("address", "is a list of several; that needs sentinel = \"NAME\" or cluster = true");
   }

@@ -10,6 +10,9 @@ namespace {
 
 /// For one of them, until it has answered: others may know more than one that hangs.
 constexpr Duration kAnswerTime{1000};
+/// A cluster's answer has a part for each range of slots, and several for each node that has it: of 16384
+/// ranges, with some replicas each.
+constexpr std::size_t kMaxParts = 1'000'000;
 
 }  // namespace
 
@@ -48,6 +51,7 @@ void RedisAsker::dial() {
 }
 
 void RedisAsker::ready(const redis::Server& /*server*/, TimePoint now) {
+  link_.session()->allow_parts(kMaxParts);
   const std::vector<std::string_view> words(question_.begin(), question_.end());
   link_.session()->send(words, now);
 }

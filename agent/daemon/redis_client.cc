@@ -149,8 +149,9 @@ void RedisClient::count(std::string_view kind) {
   ++errors_[errors_.size() < kMaxKinds || errors_.contains(name) ? name : std::string("other")];
 }
 
-void RedisClient::note(const Error& why, std::string_view where) {
+void RedisClient::note(Error why, std::string_view where) {
   count(why.reason == Reason::kRedis ? redis::kind_of(why.detail) : reason_name(why.reason));
+  if (!cluster_) why.detail = redis::explain_to_one(why.detail);
   last_error_ = to_string(why);
   hub_.errors().record(why, std::string(where), loop_.now());
 }

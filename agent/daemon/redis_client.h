@@ -40,7 +40,7 @@ class RedisClient final : public admin::RedisSource, private RedisNode::Owner {
  private:
   void flush();
   void count(std::string_view kind);
-  void note(const Error& why, std::string_view where);
+  void note(Error why, std::string_view where);
   void look_whether_restored(std::string_view why);
   void end_restore(std::string_view why);
   RedisNode& add_node(const net::SocketAddress& address);

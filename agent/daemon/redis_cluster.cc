@@ -134,11 +134,9 @@ void RedisCluster::drop_idle() {
     if (share(*node) == nullptr && (node->failing() || !node->mirror().has_adopted())) {
       node->mirror().leave();
       route(*node);
-      if (node->mirror().stray() == nullptr) {
-        log::notice("Redis at {} has no slots of the cluster any more", node->address().to_string());
-        node->stop();
-        nodes_.erase(node);
-      }
+      log::notice("Redis at {} has no slots of the cluster any more", node->address().to_string());
+      node->stop();
+      nodes_.erase(node);
     }
     node = next;
   }
@@ -156,10 +154,12 @@ RedisNode& RedisCluster::node_at(const net::SocketAddress& address) {
 
 void RedisCluster::route(RedisNode& from) {
   while (const redis::Mirror::Stray* stray = from.mirror().stray()) {
-    RedisNode* to = target(*stray, from.address());
-    if (to == nullptr || !to->mirror().adopt(*stray)) return;
+    // Whoever gets a slot that nobody has writes all that is in it.
+    if (RedisNode* to = target(*stray, from.address())) {
+      to->mirror().adopt(*stray);
+      to->wake();
+    }
     from.mirror().drop_stray();
-    to->wake();
   }
 }
 

@@ -89,6 +89,7 @@ void RedisNode::fill() {
   if (!mirroring_) return;
   redis::RedisSession& session = *link_.session();
   mirror_.fill(session, loop_.now());
+  if (mirror_.stray() != nullptr) owner_.settled(*this);
   if (mirror_.can_go_on(session)) slice_.schedule();
 }
 

@@ -37,7 +37,7 @@ class RedisNode final : private redis::SessionUser {
     virtual void read_back(RedisNode& node) = 0;
     /// What others have written there for the agents cannot be read; it is tried again soon.
     virtual void inlet_failed(RedisNode& node, const Error& why) = 0;
-    /// Replies were taken: the mirror may want something.
+    /// Replies were taken, or commands sent: the mirror may want something.
     virtual void settled(RedisNode& node) = 0;
   };
 

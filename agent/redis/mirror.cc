@@ -77,11 +77,11 @@ void Mirror::note(const Sent& sent) {
 
 void Mirror::send(RedisSession& session, std::span<const std::string_view> words, const Sent& sent,
                   TimePoint now) {
-  if (asking_) {
+  if (retrying_ && retrying_->asking) {
     note({nullptr, What::kAsking, 0, 0});
     session.send(std::array<std::string_view, 1>{"ASKING"}, now);
   }
-  note(sent);
+  note({sent.table, sent.what, sent.id, sent.sequence, retrying_});
   session.send(words, now);
 }
 
@@ -103,18 +103,26 @@ void Mirror::follow(TimePoint now) {
 void Mirror::fill(RedisSession& session, TimePoint now) {
   more_ = false;
   turns_ = kTurns;
-  if (tables_.empty() || misplaced_ || !strays_.empty()) return;
+  if (tables_.empty() || misplaced_) return;
   look_for_a_flush(session, now);
-  for (const Retry& again : std::exchange(retries_, {})) retry(session, again, now);
   for (Table& table : tables_) define(session, table, now);
-  // Each in its turn, or those that come first would leave the others no room while they keep coming.
-  contributions_first_ = !contributions_first_;
-  more_ = !std::all_of(tables_.begin(), tables_.end(), [&](Table& table) {
-    if (contributions_first_) return fill_contributions(session, table, now) && fill(session, table, now);
-    return fill(session, table, now) && fill_contributions(session, table, now);
-  });
-  // Another one is the first next time.
-  tables_.splice(tables_.end(), tables_, tables_.begin());
+  more_ = !fill_all(session, now);
+}
+
+// Each in its turn, or those that come first would leave the others no room while they keep coming.
+bool Mirror::fill_all(RedisSession& session, TimePoint now) {
+  constexpr std::size_t kKinds = 3;
+  const std::size_t first = round_++ % kKinds;
+  if (first == 0) tables_.splice(tables_.end(), tables_, tables_.begin());
+  const auto of_tables = [&](auto fill_one) { return std::all_of(tables_.begin(), tables_.end(), fill_one); };
+  for (std::size_t kind = first; kind < first + kKinds; ++kind) {
+    const bool done = kind % kKinds == 0 ? fill_retries(session, now)
+                      : kind % kKinds == 1
+                          ? of_tables([&](Table& table) { return fill(session, table, now); })
+                          : of_tables([&](Table& table) { return fill_contributions(session, table, now); });
+    if (!done) return false;
+  }
+  return true;
 }
 
 void Mirror::look_for_a_flush(RedisSession& session, TimePoint now) {
@@ -196,19 +204,18 @@ void Mirror::write(RedisSession& session, Table& table, EntryId entry, std::uint
                    TimePoint now) {
   const store::Table& from = *table.record->table;
   if (from.layout().columns().empty()) return;  // Redis has no hash without a field
-  const bool retried = sequence == 0;
   const std::string_view key = table.keys.of(entry);
-  if (!asking_ && !mine(key)) return;
+  if (!retrying_ && !mine(key)) return;
   if (!from.shown(entry, now)) {
-    send(session, {"DEL", key}, {&table, What::kRemoval, entry, sequence, retried}, now);
+    send(session, {"DEL", key}, {&table, What::kRemoval, entry, sequence}, now);
     if (options_.publish) publish(session, table, entry, {}, now);
     return;
   }
   const std::span<const std::string> fields = table.fields.of(entry, now, hub_.setup().wall_clock());
   words_.assign({"HSET", key});
   words_.insert(words_.end(), fields.begin(), fields.end());
-  send(session, words_, {&table, What::kFields, entry, 0, retried}, now);
-  const Sent life{&table, What::kLife, entry, sequence, retried};
+  send(session, words_, {&table, What::kFields, entry, 0}, now);
+  const Sent life{&table, What::kLife, entry, sequence};
   if (from.definition().expire.count() != 0) {
     send(session, {"PEXPIRE", key, fmt::format("{}", (from.end(entry) - now).count())}, life, now);
   } else {
@@ -223,9 +230,9 @@ void Mirror::write_contribution(RedisSession& session, Table& table, store::Cont
   const std::string& origin = hub_.registry().origins()[from.origin(id)].name;
   if (origin == pipeline::kAcceptedOrigin) return;  // that is where it came from
   const std::string_view key = table.keys.of(from.entry(id), origin);
-  if (!asking_ && !mine(key)) return;
+  if (!retrying_ && !mine(key)) return;
   const std::string_view value = as_text(encoder_.one(*table.record, id, now));
-  const Sent sent{&table, What::kContribution, id, sequence, sequence == 0};
+  const Sent sent{&table, What::kContribution, id, sequence};
   if (from.definition().expire.count() == 0) {
     send(session, {"SET", key, value}, sent, now);
   } else {
@@ -274,7 +281,7 @@ Result<void> Mirror::replied(const Reply& reply, TimePoint now) {
   const bool wrong_type = reply.error() && kind_of(reply.text) == "WRONGTYPE";
   if (reply.error()) {
     if (sent.what == What::kFields && wrong_type) {
-      retries_.push_back({sent.table, sent.id, false, true});
+      wait({sent.table, sent.id, false}, {true, sent.retried && sent.retried->asking});
     } else {
       ++counted_.refused;
     }
@@ -325,12 +332,7 @@ void Mirror::ended() {
     if (sent.what == What::kDefinition) sent.table->listed.reset();
     if (sent.what == What::kMark) marked_ = false;
     // Its place in the feed is confirmed.
-    const bool contribution = sent.what == What::kContribution;
-    const auto same = [&](const Retry& retry) {
-      return retry.table == sent.table && retry.id == sent.id && retry.contribution == contribution;
-    };
-    if (sent.retried && (retries_.empty() || !same(retries_.back())))
-      retries_.push_back({sent.table, sent.id, contribution, !contribution});
+    if (sent.retried) wait({sent.table, sent.id, sent.what == What::kContribution}, *sent.retried);
   }
   in_flight_.clear();
   for (Table& table : tables_) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <deque>
 #include <list>
@@ -13,6 +14,7 @@
 #include "agent/redis/entry_fields.h"
 #include "agent/redis/session.h"
 #include "agent/redis/slots.h"
+#include "agent/redis/waiting.h"
 #include "agent/snapshot/encoder.h"
 
 namespace stickmesh::redis {
@@ -78,12 +80,13 @@ class Mirror {
     Redirection to{};  ///< nothing: whoever has the key
     std::string key;
   };
-  /// The oldest of those; null if there is none. While there are some, nothing is written.
+  /// The oldest of those; null if there is none.
   const Stray* stray() const { return strays_.empty() ? nullptr : &strays_.front(); }
   void drop_stray() { strays_.pop_front(); }
-  /// Takes another's, to be written by the next `fill`. False while too many of them wait here.
-  bool adopt(const Stray& stray);
-  bool has_adopted() const { return !retries_.empty(); }
+  /// Takes another's, to be written in its turn. However long the server is away, each waits here once.
+  void adopt(const Stray& stray);
+  /// Some of those are not confirmed yet.
+  bool has_adopted() const;
   /// It will not write any more: what it has adopted are strays.
   void leave();
 
@@ -133,21 +136,24 @@ class Mirror {
     kMarker,
     kAsking
   };
+  /// How something is written outside of the feeds, where its place is confirmed already.
+  struct Retry {
+    bool blocked = false;  ///< something else is at its key
+    bool asking = false;   ///< its slot is only moving to this server
+  };
+  struct Retried {
+    Table* table;
+    std::uint32_t id;
+    bool contribution;
+    auto operator<=>(const Retried&) const = default;
+  };
   /// A command without a reply.
   struct Sent {
     Table* table;
     What what;
-    std::uint32_t id;        ///< of the entry or the contribution
-    std::uint64_t sequence;  ///< of one of the feeds, confirmed by its reply; 0: nothing is
-    bool retried = false;    ///< by `Retry`
-  };
-  /// What is written outside of the feeds, whose places are confirmed already.
-  struct Retry {
-    Table* table;
-    std::uint32_t id;
-    bool contribution = false;
-    bool blocked = false;  ///< something else is at its key
-    bool asking = false;   ///< its slot is only moving to this server
+    std::uint32_t id;                ///< of the entry or the contribution
+    std::uint64_t sequence;          ///< of one of the feeds, confirmed by its reply; 0: nothing is
+    std::optional<Retry> retried{};  ///< nothing: by a feed
   };
 
   void look_for_tables();
@@ -156,14 +162,17 @@ class Mirror {
   void choose_marker();
   void redirected(const Redirection& to, TimePoint now);
   void go_back(Table& table, std::uint64_t confirmed, std::uint64_t contributions_confirmed);
-  void stray(const Sent& sent, const Redirection& to);
-  void retry(RedisSession& session, const Retry& retry, TimePoint now);
+  void stray(const Retried& what, const Redirection& to);
+  void wait(const Retried& what, const Retry& how);
+  void retry(RedisSession& session, const Retried& what, const Retry& how, TimePoint now);
   std::string key_of(Table& table, std::uint32_t id, bool contribution) const;
   void look_for_a_flush(RedisSession& session, TimePoint now);
   void define(RedisSession& session, Table& table, TimePoint now);
+  bool fill_all(RedisSession& session, TimePoint now);
   /// False once enough is in flight.
   bool fill(RedisSession& session, Table& table, TimePoint now);
   bool fill_contributions(RedisSession& session, Table& table, TimePoint now);
+  bool fill_retries(RedisSession& session, TimePoint now);
   bool has_room(const RedisSession& session) const;
   /// Whether one more entry may be sent in this `fill`, which it then counts.
   bool take_turn(const RedisSession& session);
@@ -190,16 +199,16 @@ class Mirror {
   std::list<Table> tables_;
   std::uint64_t outputs_number_ = ~std::uint64_t{0};
   std::deque<Sent> in_flight_;
-  std::vector<Retry> retries_;
+  Waiting<Retried, Retry> retries_;
   std::deque<Stray> strays_;
   std::optional<SlotSet> slots_;  ///< nothing: all
   bool misplaced_ = false;
-  bool asking_ = false;  ///< each command is one for a slot that is only moving there
+  std::optional<Retry> retrying_;  ///< what each command is part of
   std::vector<std::string_view> words_;
   std::vector<char> news_;
   std::size_t turns_ = 0;  ///< left in this `fill`
   bool more_ = false;
-  bool contributions_first_ = false;
+  std::size_t round_ = 0;  ///< of `fill`: whose turn it is to be first
   bool checking_ = false;
   bool marked_ = false;      ///< Redis has this agent's marker
   std::int64_t listed_ = 0;  ///< how many tables the list had when it is checked

@@ -9,13 +9,6 @@
 
 namespace stickmesh::redis {
 
-namespace {
-
-/// As many as can be on their way to the master that has sent them away, so that it is rarely held up.
-constexpr std::size_t kMaxAdopted = 2048;
-
-}  // namespace
-
 void Mirror::assign(const SlotSet& slots) {
   misplaced_ = false;
   slots_ = slots;
@@ -23,10 +16,11 @@ void Mirror::assign(const SlotSet& slots) {
 }
 
 // Each master is flushed by itself, so that each has a marker: its name has a part that puts it into a slot
-// of this one.
+// of this one. A prefix with such a part of its own may be in no slot of this one, whatever the name.
 void Mirror::choose_marker() {
+  constexpr std::size_t kMaxNumber = 1'000'000;
   std::string marker;
-  for (std::size_t number = 0; slots_->any() && marker.empty(); ++number) {
+  for (std::size_t number = 0; slots_->any() && marker.empty() && number < kMaxNumber; ++number) {
     std::string name = fmt::format("{}{{{}}}", agents_, number);
     if (mine(name)) marker = std::move(name);
   }
@@ -78,7 +72,7 @@ void Mirror::redirected(const Redirection& to, TimePoint now) {
     case What::kRemoval:
     case What::kContribution: {
       if (to.once || sent.retried) {
-        stray(sent, to);
+        stray({sent.table, sent.id, sent.what == What::kContribution}, to);
       } else {
         go_back(*sent.table, sent.table->confirmed, sent.table->contributions_confirmed);
       }
@@ -111,48 +105,62 @@ std::string Mirror::key_of(Table& table, std::uint32_t id, bool contribution) co
   return std::string(table.keys.of(from.entry(id), hub_.registry().origins()[from.origin(id)].name));
 }
 
-void Mirror::stray(const Sent& sent, const Redirection& to) {
-  const store::Table& from = *sent.table->record->table;
-  const bool contribution = sent.what == What::kContribution;
-  if (contribution ? !from.holds(sent.id) : !from.uses(sent.id)) return;
+void Mirror::stray(const Retried& what, const Redirection& to) {
+  const auto& [table, id, contribution] = what;
+  const store::Table& from = *table->record->table;
+  if (contribution ? !from.holds(id) : !from.uses(id)) return;
   // The commands for one entry come back one after the other.
   if (!strays_.empty()) {
     const Stray& last = strays_.back();
-    if (last.record == sent.table->record && last.id == sent.id && last.contribution == contribution) return;
+    if (last.record == table->record && last.id == id && last.contribution == contribution) return;
   }
-  strays_.push_back({sent.table->record, sent.id, contribution, to.once, to.once ? to : Redirection{},
-                     key_of(*sent.table, sent.id, contribution)});
+  strays_.push_back({table->record, id, contribution, to.once, to.once ? to : Redirection{},
+                     key_of(*table, id, contribution)});
 }
 
-bool Mirror::adopt(const Stray& stray) {
-  if (retries_.size() >= kMaxAdopted) return false;
+void Mirror::adopt(const Stray& stray) {
   look_for_tables();
-  if (Table* table = find(*stray.record))
-    retries_.push_back({table, stray.id, stray.contribution, false, stray.once});
-  return true;
+  if (Table* table = find(*stray.record)) wait({table, stray.id, stray.contribution}, {false, stray.once});
+}
+
+bool Mirror::has_adopted() const {
+  return !retries_.empty() || std::any_of(in_flight_.begin(), in_flight_.end(),
+                                          [](const Sent& sent) { return sent.retried.has_value(); });
 }
 
 void Mirror::leave() {
-  for (const Retry& retry : std::exchange(retries_, {})) {
-    stray({retry.table, retry.contribution ? What::kContribution : What::kFields, retry.id, 0}, {});
-  }
+  while (!retries_.empty()) stray(retries_.take().first, {});
 }
 
-void Mirror::retry(RedisSession& session, const Retry& retry, TimePoint now) {
-  const store::Table& from = *retry.table->record->table;
-  if (retry.contribution ? !from.holds(retry.id) || !from.live(retry.id, now) : !from.uses(retry.id)) return;
-  const std::string key = key_of(*retry.table, retry.id, retry.contribution);
-  if (!retry.asking && !mine(key)) {
-    return stray({retry.table, retry.contribution ? What::kContribution : What::kFields, retry.id, 0}, {});
+void Mirror::wait(const Retried& what, const Retry& how) {
+  Retry& known = retries_.add(what);
+  known.blocked |= how.blocked;
+  known.asking |= how.asking;
+}
+
+bool Mirror::fill_retries(RedisSession& session, TimePoint now) {
+  while (!retries_.empty()) {
+    if (!take_turn(session)) return false;
+    const auto [what, how] = retries_.take();
+    retry(session, what, how, now);
   }
-  asking_ = retry.asking;
-  if (retry.blocked) send(session, {"DEL", key}, {retry.table, What::kRoom, retry.id, 0, true}, now);
-  if (retry.contribution) {
-    write_contribution(session, *retry.table, retry.id, 0, now);
+  return true;
+}
+
+void Mirror::retry(RedisSession& session, const Retried& what, const Retry& how, TimePoint now) {
+  const auto& [table, id, contribution] = what;
+  const store::Table& from = *table->record->table;
+  if (contribution ? !from.holds(id) || !from.live(id, now) : !from.uses(id)) return;
+  const std::string key = key_of(*table, id, contribution);
+  if (!how.asking && !mine(key)) return stray(what, {});
+  retrying_ = how;
+  if (how.blocked) send(session, {"DEL", key}, {table, What::kRoom, id, 0}, now);
+  if (contribution) {
+    write_contribution(session, *table, id, 0, now);
   } else {
-    write(session, *retry.table, retry.id, 0, now);
+    write(session, *table, id, 0, now);
   }
-  asking_ = false;
+  retrying_.reset();
 }
 
 }  // namespace stickmesh::redis

@@ -18,6 +18,10 @@ struct Building {
     return &static_cast<Reply*>(task->parent->obj)->list[static_cast<std::size_t>(task->idx)];
   }
 
+  static std::size_t max_replies(const redisReadTask* task) {
+    return static_cast<ReplyReader*>(task->privdata)->max_replies_;
+  }
+
   // hiredis has no other way to hear of it than as of memory that is short.
   static bool takes(const redisReadTask* task, std::size_t ReplyReader::*sum, std::size_t more,
                     std::size_t limit) {
@@ -49,7 +53,7 @@ struct Building {
 
   static void* list(const redisReadTask* task, std::size_t size) {
     Reply* reply = place(task);
-    if (!takes(task, &ReplyReader::replies_, size, ReplyReader::kMaxReplies)) return nullptr;
+    if (!takes(task, &ReplyReader::replies_, size, max_replies(task))) return nullptr;
     reply->type = Reply::Type::kList;
     return filled(reply, [&] { reply->list.assign(size, {}); });
   }
@@ -93,9 +97,9 @@ ReplyReader::~ReplyReader() = default;
 
 Result<void> ReplyReader::read(Bytes in, const std::function<Result<void>(const Reply&)>& take) {
   if (reader_ == nullptr) return refuse(Reason::kNoMemory, "no memory to read replies");
-  const auto too_long = [] {
+  const auto too_long = [&] {
     return refuse(Reason::kRedis, fmt::format("protocol: a reply is longer than {} bytes or {} parts",
-                                              kMaxBytes, kMaxReplies));
+                                              kMaxBytes, max_replies_));
   };
   const auto unreadable = [&] {
     if (too_much_) return too_long();

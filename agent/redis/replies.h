@@ -31,13 +31,15 @@ class ReplyReader {
  public:
   /// More than any reply to a command that is sent here takes.
   static constexpr std::size_t kMaxBytes = std::size_t{64} << 20U;
-  static constexpr std::size_t kMaxReplies = 100'000;  ///< within one
+  static constexpr std::size_t kMaxReplies = 100'000;  ///< within one, unless `allow`
 
   ReplyReader();
   ~ReplyReader();
   ReplyReader(const ReplyReader&) = delete;
   ReplyReader& operator=(const ReplyReader&) = delete;
 
+  /// So many parts within one reply.
+  void allow(std::size_t replies) { max_replies_ = replies; }
   /// Takes bytes in any fragmentation, and calls |take| with each reply that is complete, which is valid
   /// during the call. An error of |take| stops it. An error is final.
   Result<void> read(Bytes in, const std::function<Result<void>(const Reply&)>& take);
@@ -47,6 +49,7 @@ class ReplyReader {
 
   std::unique_ptr<redisReader, void (*)(redisReader*)> reader_;
   Reply root_;
+  std::size_t max_replies_ = kMaxReplies;
   std::size_t replies_ = 0;  ///< within |root_|
   std::size_t bytes_ = 0;    ///< of texts within |root_|
   bool too_much_ = false;    ///< one of the two is above its limit

@@ -56,6 +56,8 @@ class RedisSession final : public Session {
   void send(std::span<const std::string_view> words, TimePoint now);
   /// From now on messages of subscriptions come, which `SessionUser::replied` is given like replies.
   void expect_messages() { messages_ = true; }
+  /// A reply may have so many parts, in place of `ReplyReader::kMaxReplies`.
+  void allow_parts(std::size_t parts) { reader_.allow(parts); }
   /// How many commands have no reply yet.
   std::uint64_t in_flight() const { return in_flight_; }
   /// It is over, because of |why|.

@@ -28,8 +28,8 @@ constexpr Known kStops[] = {
     {"NOAUTH", "it wants a password: set redis.password-file"},
     {"WRONGPASS", "the user or the password is wrong: look at redis.user and redis.password-file"},
     {"NOPERM", "the user may not do this: give it the rights (ACL SETUSER)"},
-    {"MOVED", "it is part of a cluster, and the key belongs to another node: set redis.cluster = true"},
-    {"ASK", "it is part of a cluster, and the key is moving to another node: set redis.cluster = true"},
+    {"MOVED", "it is part of a cluster, and the key belongs to another node"},
+    {"ASK", "it is part of a cluster, and the key is moving to another node"},
     {"TRYAGAIN", "it is part of a cluster that is being changed"},
     {"CLUSTERDOWN",
      "its cluster is down: some slots have no master (cluster-require-full-coverage no lets the others go "
@@ -55,6 +55,12 @@ std::string explain(std::string_view error) {
   const Known* known = find(kind);
   if (known == nullptr) return fmt::format("{}: {}", readable(kind), said);
   return fmt::format("{}: {} ({})", kind, known->words, said);
+}
+
+std::string explain_to_one(std::string_view explained) {
+  const std::string_view kind = kind_of(explained);
+  const bool elsewhere = kind == "MOVED" || kind == "ASK";
+  return fmt::format("{}{}", explained, elsewhere ? ": set redis.cluster = true" : "");
 }
 
 bool stops_all(std::string_view error) {

@@ -132,6 +132,34 @@ class MirrorTest(ClusterTest):
         self.assertEqual(self.daemon.errors(), {})
         self.assertEqual(self.show()["Connections_total"], "3", "no connection was ended for it")
 
+    def test_a_slot_that_moves_to_a_node_that_is_frozen(self) -> None:
+        """What waits for that node, however much, holds up nothing of the others; it has it once it is back."""
+        self.agent()
+        self.fill(1)
+        self.wait_same()
+        slot = self.cluster.slot("stickmesh:clients:{t}")
+        source = self.cluster.owner(slot)
+        target = next(node for node in self.cluster.nodes if node is not source)
+        self.cluster.begin_move(slot, source, target)
+        target.process.freeze()
+        for key in range(3000):
+            self.daemon.ask(f"set table clients key {{t}}{key} data.gpc0 1")
+        wait.until(lambda: self.show()["State"], lambda state: "2 of 3 masters" in state, what="it is given up")
+        for key in range(3000):
+            self.daemon.ask(f"set table clients key {{t}}{key} data.gpc0 2")
+        self.fill(2)
+        for node in self.cluster.nodes:
+            if node is not target:
+                wait.until(lambda: {node.hash(key)["gpc0"] for key in node.keys("stickmesh:other:*")},
+                           lambda values: values == {"2"}, what="the others have theirs")
+        target.process.thaw()
+        wait.until(lambda: len(target.keys("stickmesh:clients:*")), lambda count: count == 3000, timeout=30, what="all have come")
+        wait.until(lambda: {target.hash(f"stickmesh:clients:{{t}}{key}")["gpc0"] for key in (0, 1500, 2999)},
+                   lambda values: values == {"2"}, what="as they are now")
+        self.fill(3)
+        self.wait_same()
+        self.assertEqual(source.keys("stickmesh:clients:*"), set())
+
     def test_flushed_killed_and_back(self) -> None:
         """One of the masters: the others go on; it is written anew."""
         self.agent()
@@ -180,6 +208,40 @@ class MirrorTest(ClusterTest):
         self.fill(4)
         wait.until(self.masters, lambda slots: slots.get(lost.address) == 5461 and len(slots) == 3, timeout=30, what="known")
         self.wait_same()
+
+
+    def test_what_is_accepted_of_a_slot_that_has_moved(self) -> None:
+        """Nothing is written to it that would show where it is: whoever reads from it is told."""
+        self.agent('accept = ["*"]')
+        wait.until(self.show, lambda now: now["Accept"] == "subscribed", what="it listens")
+        key = "stickmesh:other@redis:7"
+        slot = self.cluster.slot(key)
+        source = self.cluster.owner(slot)
+        target = next(node for node in self.cluster.nodes if node is not source)
+        self.cluster.begin_move(slot, source, target)
+        self.cluster.end_move(slot, target)
+        self.assertEqual(target.ask("HSET", key, "gpc0", 5), 1)
+        target.ask("PUBLISH", "stickmesh:accept", "other:7")
+        wait.until(lambda: self.daemon.table("other"), lambda table: "7" in table, what="it is read where it is")
+        self.assertNotIn("set redis.cluster", self.daemon.ask("show redis") + self.daemon.ask("show errors"))
+
+
+class RangesTest(MeshTest):
+    needs_haproxy = False
+
+    def test_a_cluster_whose_slots_are_all_apart(self) -> None:
+        """Each is a range of its own in what the cluster says of them."""
+        if reason := redis.missing():
+            self.skipTest(reason)
+        cluster = Cluster(self.directory)
+        self.addCleanup(cluster.stop)
+        cluster.start(dealt=True)
+        daemon = self.start_agent(AgentConfig(
+            extra=f'{TABLES}\n[redis]\naddress = "{cluster.nodes[0].address}"\ncluster = true\n'))
+        for key in range(20):
+            daemon.ask(f"set table other key {key} data.gpc0 1")
+        wait.until(lambda: sum(len(node.keys("stickmesh:other:*")) for node in cluster.nodes), lambda count: count == 20,
+                   what="all are there")
 
 
 class AccessTest(MeshTest):

@@ -44,12 +44,16 @@ class Cluster:
     def __init__(self, directory: Path, masters: int = 3, options: Iterable[str] = ()) -> None:
         self.nodes = [Node(directory, f"node-{number}", options) for number in range(masters)]
 
-    def start(self) -> "Cluster":
+    def start(self, dealt: bool = False) -> "Cluster":
+        """Each node has the slots of a range, or is |dealt| one after the other in turn."""
         for number, node in enumerate(self.nodes):
             node.start()
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             first, end = (SLOTS * at // len(self.nodes) for at in (number, number + 1))
-            node.ask("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+            if dealt:
+                node.ask("CLUSTER", "ADDSLOTS", *range(number, SLOTS, len(self.nodes)))
+            else:
+                node.ask("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
         for node in self.nodes[1:]:
             self.meet(node)
         wait.until(lambda: [(node.cluster("cluster_state"), node.cluster("cluster_size")) for node in self.nodes],

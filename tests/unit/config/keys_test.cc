@@ -405,6 +405,12 @@ TEST(KeysTest, RangesAreKept) {
   EXPECT_THAT(
       findings("[redis]\ncluster = true\nsentinel = 'a'\ndb = 1\n"),
       ElementsAre(HasSubstr("redis.cluster: true excludes sentinel"), HasSubstr("redis.db: 1 must be 0")));
+  for (const char* prefix : {"{sm}", "a{", "a}"}) {
+    const std::string keys = fmt::format("[redis]\nprefix = '{}'\n", prefix);
+    EXPECT_THAT(findings(keys), IsEmpty()) << prefix;
+    EXPECT_THAT(findings(keys + "cluster = true\n"), ElementsAre(HasSubstr("must have no '{' or '}'")))
+        << prefix;
+  }
 }
 
 }  // namespace

@@ -63,6 +63,16 @@ TEST(HostileRepliesTest, OneReplyHasSoManyPartsAndNoMore) {
   EXPECT_EQ(lists, 2U);
 }
 
+TEST(HostileRepliesTest, MorePartsMayBeAllowed) {
+  ReplyReader reader;
+  reader.allow(200'000);
+  Heard heard;
+  heard.hear(reader, "*1\r\n*199999\r\n");
+  EXPECT_EQ(heard.error, "");
+  heard.hear(reader, "*1\r\n");
+  EXPECT_THAT(heard.error, HasSubstr("200000 parts"));
+}
+
 TEST(HostileRepliesTest, PartsOfPartsCountToo) {
   std::string inner = "*400\r\n";
   for (int part = 0; part < 400; ++part) inner += "$-1\r\n";

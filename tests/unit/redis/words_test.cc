@@ -8,6 +8,7 @@ namespace {
 
 using namespace std::string_view_literals;
 using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -69,6 +70,14 @@ TEST(RedisWordsTest, TheExplanationSaysWhatToDoAndWhatRedisSaid) {
   EXPECT_EQ(explain("ERR DB index is out of range"), "ERR: DB index is out of range");
   EXPECT_EQ(explain("READONLY"),
             "READONLY: it is a replica that takes no writes: give the master's address ()");
+}
+
+TEST(RedisWordsTest, OnlyWhoHasNoClusterIsToldToSetIt) {
+  for (const std::string error : {"MOVED 1 a:1", "ASK 1 a:1"}) {
+    EXPECT_THAT(explain(error), Not(HasSubstr("set redis.cluster"))) << error;
+    EXPECT_THAT(explain_to_one(explain(error)), EndsWith("(1 a:1): set redis.cluster = true")) << error;
+  }
+  EXPECT_EQ(explain_to_one(explain("OOM x")), explain("OOM x"));
 }
 
 TEST(RedisWordsTest, WhatAServerSaysIsFitForALogLine) {
