@@ -117,7 +117,7 @@ void RedisInlet::Ear::ready(const redis::Server& /*server*/, TimePoint now) {
 Result<void> RedisInlet::Ear::replied(const redis::Reply& reply, TimePoint now) {
   if (reply.error()) return refuse(Reason::kRedis, redis::explain(reply.text));
   const std::string kind = reply.list.empty() ? std::string() : reply.list[0].text;
-  if (kind == "message") {
+  if (kind == "message" && reply.list.size() == 3) {
     inlet_.hear(reply.list[2].text, now);
   } else if (kind == "subscribe") {
     inlet_.hears_ = true;

@@ -39,9 +39,9 @@ class Event {
     std::uint64_t number = 0;
   };
 
-  bool open_ = false;
   static bool write(const Variable& variable, std::string_view text, spoe::Answer& answer);
 
+  bool open_ = false;
   std::string_view prefix_;
   std::span<const spoe::Argument> arguments_;
   std::vector<Variable> variables_;

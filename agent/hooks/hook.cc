@@ -69,7 +69,6 @@ bool Hook::ended(Caller caller, const lua::Outcome& outcome, std::chrono::steady
   host_.hub.errors().record({Reason::kHook, outcome.message}, setup_.file, host_.now);
   const bool overrun = outcome.ending != lua::Ending::kFailed;
   if (changing_breaker(caller).failed(overrun, host_.now)) {
-    ++counters_.bypasses;
     log::warning("hook {} has failed too often: its functions of {} are bypassed for {} s", setup_.file,
                  caller == Caller::kMessage ? "messages" : "updates, thresholds, peers and timers",
                  breaker(caller).left(host_.now).count() / 1000);

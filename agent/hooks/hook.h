@@ -55,7 +55,6 @@ class Hook {
     std::uint64_t out_of_time = 0;
     std::uint64_t out_of_memory = 0;
     std::uint64_t bypassed = 0;  ///< not called, because it has failed too often
-    std::uint64_t bypasses = 0;  ///< how often that began
   };
   const Counters& counters() const { return counters_; }
   const HookSetup& setup() const { return setup_; }

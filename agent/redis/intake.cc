@@ -31,8 +31,6 @@ constexpr std::size_t kMaxText = 255;
 constexpr std::int64_t kMaxFields = 64;
 /// Keys that are read a second time.
 constexpr std::size_t kMaxDoubtful = 10'000;
-/// Redis's life of what has none, and of what is not there.
-constexpr std::int64_t kEndless = -1;
 
 // What `key_part` has made, as it was.
 std::optional<std::string> plain_part(std::string_view part) {
@@ -226,7 +224,7 @@ Result<void> Intake::say(const Place& place, const Reply& reply, store::Version 
   }
   const std::int64_t left = reply.list[2].number;
   const Duration whole = place.record->table->definition().expire;
-  const bool endless = left == kEndless || (whole.count() != 0 && left > whole.count());
+  const bool endless = left < 0 || (whole.count() != 0 && left > whole.count());
   return write(place, fields, endless ? whole : Duration(left), version, now);
 }
 
