@@ -8,6 +8,11 @@
 
 namespace stickmesh::aggregate {
 
+/// |age|: milliseconds since its period began.
+inline Counter counter(std::int64_t age, std::uint32_t current, std::uint32_t previous) {
+  return {Duration(age), current, previous};
+}
+
 /// A counter with HAProxy's own arithmetic: a 32-bit clock in ms, the tick at which the period began, signed
 /// remainders. Written from peers-protocol 7.1, and not from the code under test.
 struct HAProxyCounter {

@@ -13,10 +13,6 @@ namespace {
 constexpr std::uint32_t kMax32 = std::numeric_limits<std::uint32_t>::max();
 constexpr Duration kPeriod{10000};
 
-Counter counter(std::int64_t age, std::uint32_t current, std::uint32_t previous) {
-  return {Duration(age), current, previous};
-}
-
 std::vector<std::uint32_t> readings(Counter from, const std::vector<int>& later) {
   std::vector<std::uint32_t> read;
   for (const int ms : later)

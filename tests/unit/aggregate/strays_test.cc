@@ -11,10 +11,6 @@
 namespace stickmesh::aggregate {
 namespace {
 
-Counter counter(std::int64_t age, std::uint32_t current, std::uint32_t previous) {
-  return {Duration(age), current, previous};
-}
-
 std::optional<Duration> strays(const std::vector<Counter>& counters, Duration period = Duration(10000)) {
   return strays_after(sum(counters, period), counters, period);
 }

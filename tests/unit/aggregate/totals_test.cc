@@ -18,8 +18,8 @@ using store::kTextNone;
 using store::kTextSet;
 using store::Sender;
 
-constexpr std::uint64_t kMax32 = std::numeric_limits<std::uint32_t>::max();
-constexpr std::uint64_t kMax64 = std::numeric_limits<std::uint64_t>::max();
+constexpr std::uint64_t kMaxOf32 = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint64_t kMaxOf64 = std::numeric_limits<std::uint64_t>::max();
 
 class TotalsTest : public testing::Test {
  protected:
@@ -70,14 +70,14 @@ TEST_F(TotalsTest, TotalsSaturateAtTheirTypesMaximumAndAreCounted) {
   make({{DataType::kGpc0}, {DataType::kBytesInCnt}});
   Sender lb1 = sender("lb1");
   Sender lb2 = sender("lb2");
-  lb1.live("k", {kMax32, kMax64}, at(0));
+  lb1.live("k", {kMaxOf32, kMaxOf64}, at(0));
   lb2.live("k", {0, 0}, at(0));
-  EXPECT_EQ(total(DataType::kGpc0, 0), kMax32);
-  EXPECT_EQ(total(DataType::kBytesInCnt, 0), kMax64);
+  EXPECT_EQ(total(DataType::kGpc0, 0), kMaxOf32);
+  EXPECT_EQ(total(DataType::kBytesInCnt, 0), kMaxOf64);
   EXPECT_EQ(totals_->saturated(), 0U);
   lb2.live("k", {1, 1}, at(0));
-  EXPECT_EQ(total(DataType::kGpc0, 0), kMax32);
-  EXPECT_EQ(total(DataType::kBytesInCnt, 0), kMax64);
+  EXPECT_EQ(total(DataType::kGpc0, 0), kMaxOf32);
+  EXPECT_EQ(total(DataType::kBytesInCnt, 0), kMaxOf64);
   EXPECT_EQ(totals_->saturated(), 2U);
   lb1.live("k", {5, 6}, at(0));  // nothing was lost by it
   EXPECT_EQ(total(DataType::kGpc0, 0), 6U);
@@ -129,9 +129,9 @@ TEST_F(TotalsTest, ConnectionsCountWhileTheirOriginIsPresentAndOfThatGeneration)
 
 TEST_F(TotalsTest, SumsOverPresentOriginsSaturateToo) {
   make({{DataType::kConnCur}});
-  sender("lb1").live("k", {kMax32}, at(0));
+  sender("lb1").live("k", {kMaxOf32}, at(0));
   sender("lb2").live("k", {1}, at(0));
-  EXPECT_EQ(total(DataType::kConnCur, 0), kMax32);
+  EXPECT_EQ(total(DataType::kConnCur, 0), kMaxOf32);
   EXPECT_EQ(totals_->saturated(), 1U);
 }
 
@@ -209,13 +209,13 @@ TEST_F(TotalsTest, ASignedValueKeepsItsSign) {
 
 TEST_F(TotalsTest, AWideValueMayBeTheLargestOrTheNewest) {
   make(DataType::kBytesInCnt, Merge::kMax);
-  sender("lb1").live("k", {kMax64}, at(0));
+  sender("lb1").live("k", {kMaxOf64}, at(0));
   sender("lb2").live("k", {5}, at(0));
-  EXPECT_EQ(total(DataType::kBytesInCnt, 0), kMax64);
+  EXPECT_EQ(total(DataType::kBytesInCnt, 0), kMaxOf64);
   EXPECT_EQ(totals_->saturated(), 0U);
   make(DataType::kBytesInCnt, Merge::kLastChange);
-  sender("lb1").live("k", {kMax64}, at(0));
-  EXPECT_EQ(total(DataType::kBytesInCnt, 0), kMax64);
+  sender("lb1").live("k", {kMaxOf64}, at(0));
+  EXPECT_EQ(total(DataType::kBytesInCnt, 0), kMaxOf64);
   sender("lb2").live("k", {5}, at(0));
   EXPECT_EQ(total(DataType::kBytesInCnt, 0), 5U);
 }
@@ -226,13 +226,13 @@ TEST_F(TotalsTest, TheOrderOfArrivalDoesNotMatter) {
     make({{DataType::kConnCur}, {DataType::kGpc0}, {DataType::kBytesInCnt}});
     for (const int index : order) {
       const auto value = static_cast<std::uint64_t>(index);
-      sender("lb" + std::to_string(index)).live("k", {value, value * 10, kMax64 - value}, at(0));
+      sender("lb" + std::to_string(index)).live("k", {value, value * 10, kMaxOf64 - value}, at(0));
     }
     return std::vector{total(DataType::kConnCur, 0), total(DataType::kGpc0, 0),
                        total(DataType::kBytesInCnt, 0)};
   };
   const auto wanted = all({1, 2, 3});
-  EXPECT_EQ(wanted, (std::vector<std::uint64_t>{6, 60, kMax64}));
+  EXPECT_EQ(wanted, (std::vector<std::uint64_t>{6, 60, kMaxOf64}));
   EXPECT_EQ(all({3, 1, 2}), wanted);
   EXPECT_EQ(all({2, 3, 1, 2, 3}), wanted);
 }

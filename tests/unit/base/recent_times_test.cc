@@ -10,10 +10,10 @@ namespace {
 using Microseconds = RecentTimes::Microseconds;
 using std::chrono::seconds;
 
-constexpr TimePoint kStart{std::chrono::hours(5)};
+constexpr TimePoint kBegin{std::chrono::hours(5)};
 
 TEST(RecentTimesTest, NothingAtFirst) {
-  const RecentTimes::Summary summary = RecentTimes().summary(kStart);
+  const RecentTimes::Summary summary = RecentTimes().summary(kBegin);
   EXPECT_EQ(summary.count, 0U);
   EXPECT_EQ(summary.per_second, 0U);
   EXPECT_EQ(summary.p99, Microseconds(0));
@@ -22,8 +22,8 @@ TEST(RecentTimesTest, NothingAtFirst) {
 
 TEST(RecentTimesTest, QuantilesAreExactToASixteenth) {
   RecentTimes times;
-  for (int took = 1; took <= 10'000; ++took) times.add(Microseconds(took), 1, kStart);
-  const RecentTimes::Summary summary = times.summary(kStart + seconds(4));
+  for (int took = 1; took <= 10'000; ++took) times.add(Microseconds(took), 1, kBegin);
+  const RecentTimes::Summary summary = times.summary(kBegin + seconds(4));
   EXPECT_EQ(summary.count, 10'000U);
   EXPECT_EQ(summary.per_second, 2500U);
   EXPECT_GE(summary.p50, Microseconds(5000));
@@ -36,9 +36,9 @@ TEST(RecentTimesTest, QuantilesAreExactToASixteenth) {
 TEST(RecentTimesTest, EverySingleTimeIsFoundInItsBucket) {
   for (std::int64_t took = 0; took < std::int64_t{1} << 40; took = took * 17 / 16 + 1) {
     RecentTimes times;
-    times.add(Microseconds(took), 3, kStart);
-    times.add(Microseconds(took * 4 + 100), 1, kStart);
-    const auto found = times.summary(kStart).p50.count();
+    times.add(Microseconds(took), 3, kBegin);
+    times.add(Microseconds(took * 4 + 100), 1, kBegin);
+    const auto found = times.summary(kBegin).p50.count();
     if (took < std::int64_t{1} << 26) {
       ASSERT_GE(found, took);
       ASSERT_LE(found, took + took / 16);
@@ -48,21 +48,21 @@ TEST(RecentTimesTest, EverySingleTimeIsFoundInItsBucket) {
 
 TEST(RecentTimesTest, AFewSlowOnesAmongManyAreSeen) {
   RecentTimes times;
-  times.add(Microseconds(7), 980, kStart);
-  times.add(Microseconds(3000), 20, kStart);
-  const RecentTimes::Summary summary = times.summary(kStart);
+  times.add(Microseconds(7), 980, kBegin);
+  times.add(Microseconds(3000), 20, kBegin);
+  const RecentTimes::Summary summary = times.summary(kBegin);
   EXPECT_EQ(summary.p50, Microseconds(7));
   EXPECT_EQ(summary.p99, Microseconds(3000));
 }
 
 TEST(RecentTimesTest, OldOnesAreForgotten) {
   RecentTimes times;
-  times.add(Microseconds(9000), 10, kStart);
-  times.add(Microseconds(5), 10, kStart + seconds(11));
-  EXPECT_EQ(times.summary(kStart + seconds(15)).max, Microseconds(9000));
-  EXPECT_EQ(times.summary(kStart + seconds(15)).count, 20U);
-  EXPECT_EQ(times.summary(kStart + seconds(22)).max, Microseconds(5)) << "asking moves time on, too";
-  EXPECT_EQ(times.summary(kStart + seconds(60)).count, 0U);
+  times.add(Microseconds(9000), 10, kBegin);
+  times.add(Microseconds(5), 10, kBegin + seconds(11));
+  EXPECT_EQ(times.summary(kBegin + seconds(15)).max, Microseconds(9000));
+  EXPECT_EQ(times.summary(kBegin + seconds(15)).count, 20U);
+  EXPECT_EQ(times.summary(kBegin + seconds(22)).max, Microseconds(5)) << "asking moves time on, too";
+  EXPECT_EQ(times.summary(kBegin + seconds(60)).count, 0U);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "agent/events/key.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "agent/admin/key_text.h"

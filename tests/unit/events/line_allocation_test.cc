@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "tests/unit/allocations.h"
 #include "tests/unit/events/line_fixture.h"
 

@@ -1,5 +1,6 @@
 #include "agent/lua/pattern.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "agent/lua/character_class.h"
@@ -9,15 +10,15 @@ namespace {
 
 using namespace std::string_view_literals;
 using Caret = PatternMatcher::Caret;
-using Outcome = PatternMatcher::Outcome;
+using Found = PatternMatcher::Outcome;
 
 /// "begin-end", and of each capture its text or its place; "none", or the error.
 std::string first_match(std::string_view subject, std::string_view pattern, Caret caret = Caret::kAnchors) {
   std::uint64_t steps = 100'000;
   PatternMatcher matcher(subject, pattern, caret, steps);
-  const Outcome outcome = matcher.search(0);
-  if (outcome == Outcome::kError) return matcher.error();
-  if (outcome == Outcome::kNoMatch) return "none";
+  const Found outcome = matcher.search(0);
+  if (outcome == Found::kError) return matcher.error();
+  if (outcome == Found::kNoMatch) return "none";
   std::string all = fmt::format("{}-{}", matcher.begin(), matcher.end());
   for (std::size_t index = 0; index < matcher.captures(); ++index) {
     const Capture capture = matcher.capture(index).value();
@@ -180,7 +181,7 @@ TEST(PatternTest, NoDeeperThanLuaGoes) {
 TEST(PatternTest, TheFirstCaptureOfNoneIsTheMatch) {
   std::uint64_t steps = 100;
   PatternMatcher matcher("key=value", "=.", Caret::kAnchors, steps);
-  ASSERT_EQ(matcher.search(0), Outcome::kMatch);
+  ASSERT_EQ(matcher.search(0), Found::kMatch);
   EXPECT_EQ(matcher.capture(0)->begin, 3U);
   EXPECT_EQ(matcher.capture(0)->size, 2U);
   EXPECT_FALSE(matcher.capture(1).has_value());
@@ -189,11 +190,11 @@ TEST(PatternTest, TheFirstCaptureOfNoneIsTheMatch) {
 TEST(PatternTest, AMatchBeginsWhereAskedASearchThereOrLater) {
   std::uint64_t steps = 100;
   PatternMatcher matcher("abab", "b", Caret::kAnchors, steps);
-  EXPECT_EQ(matcher.match(0), Outcome::kNoMatch);
-  EXPECT_EQ(matcher.match(1), Outcome::kMatch);
-  EXPECT_EQ(matcher.search(2), Outcome::kMatch);
+  EXPECT_EQ(matcher.match(0), Found::kNoMatch);
+  EXPECT_EQ(matcher.match(1), Found::kMatch);
+  EXPECT_EQ(matcher.search(2), Found::kMatch);
   EXPECT_EQ(matcher.begin(), 3U);
-  EXPECT_EQ(matcher.search(4), Outcome::kNoMatch);
+  EXPECT_EQ(matcher.search(4), Found::kNoMatch);
 }
 
 TEST(PatternTest, Plain) {
@@ -218,20 +219,20 @@ TEST(PatternTest, StepsRunOut) {
                                                       {"aaaaaaaaaa", "%f[b]", ""}}) {
     std::uint64_t plenty = 1000;
     PatternMatcher whole(each.subject, each.pattern, Caret::kAnchors, plenty);
-    EXPECT_EQ(whole.search(0), Outcome::kNoMatch) << each.pattern;
+    EXPECT_EQ(whole.search(0), Found::kNoMatch) << each.pattern;
     const std::uint64_t needed = 1000 - plenty;
     EXPECT_GE(needed, each.subject.size()) << each.pattern;
     // With what it needs, one is left; with any less there is an error, and nothing left.
     for (std::uint64_t given = 0; given <= needed; ++given) {
       std::uint64_t steps = given;
       PatternMatcher matcher(each.subject, each.pattern, Caret::kAnchors, steps);
-      ASSERT_EQ(matcher.search(0), Outcome::kError) << each.pattern << ", " << given;
+      ASSERT_EQ(matcher.search(0), Found::kError) << each.pattern << ", " << given;
       EXPECT_EQ(matcher.error(), kTooComplex);
       EXPECT_EQ(steps, 0U);
     }
     std::uint64_t enough = needed + 1;
     PatternMatcher matcher(each.subject, each.pattern, Caret::kAnchors, enough);
-    EXPECT_EQ(matcher.search(0), Outcome::kNoMatch);
+    EXPECT_EQ(matcher.search(0), Found::kNoMatch);
     EXPECT_EQ(enough, 1U);
   }
 }

@@ -13,13 +13,13 @@ namespace {
 constexpr std::array kKinds = {"find", "find_plain", "match", "gmatch", "text", "some", "table", "call"};
 
 /// So much that hardly anything random uses it up, and so little that what does is quick with Lua's own, too.
-constexpr std::uint64_t kSteps = 20'000;
+constexpr std::uint64_t kStepsOfACall = 20'000;
 
 class SameAsStockTest : public ::testing::Test {
  protected:
   /// False when it was too much for the budget, which says nothing.
   bool same(const Call& call) {
-    budget_.left = kSteps;
+    budget_.left = kStepsOfACall;
     const std::string said = ours_.call(call);
     if (budget_.left == 0) return false;
     EXPECT_EQ(said, stock_.call(call)) << call.kind << " of " << ::testing::PrintToString(call.subject)

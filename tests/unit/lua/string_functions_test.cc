@@ -1,5 +1,6 @@
 #include "agent/lua/string_functions.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/unit/lua/probe.h"

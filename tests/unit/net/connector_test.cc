@@ -25,10 +25,6 @@ class ConnectorTest : public LoopTest {
   Connector connector{loop, [this](Result<UniqueFd> outcome) { outcomes.push_back(std::move(outcome)); }};
 };
 
-SocketAddress address_of(std::string_view text) {
-  return SocketAddress::parse(text).value();
-}
-
 TEST_F(ConnectorTest, HandsOverAConnectedNonBlockingSocket) {
   const UniqueFd listening = listen_on(address_of("127.0.0.1:0")).value();
   const SocketAddress where = SocketAddress::local(listening.get());

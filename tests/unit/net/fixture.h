@@ -10,10 +10,15 @@
 #include <utility>
 
 #include "agent/net/loop.h"
+#include "agent/net/socket_address.h"
 #include "agent/net/timer.h"
 #include "agent/net/unique_fd.h"
 
 namespace stickmesh::net {
+
+inline SocketAddress address_of(std::string_view text) {
+  return SocketAddress::parse(text).value();
+}
 
 class LoopTest : public ::testing::Test {
  protected:

@@ -17,10 +17,6 @@ using ::testing::HasSubstr;
 
 using ListenerTest = LoopTest;
 
-SocketAddress address_of(std::string_view text) {
-  return SocketAddress::parse(text).value();
-}
-
 UniqueFd dial(const SocketAddress& address) {
   UniqueFd fd(::socket(address.raw()->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (::connect(fd.get(), address.raw(), address.size()) != 0) fd.reset();

@@ -8,9 +8,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-const TableDefinition kInput = counter_table("/http");
-const TableDefinition kTotal = counter_table("/http.total");
-
 class AuditTest : public ::testing::Test {
  protected:
   AuditTest() {

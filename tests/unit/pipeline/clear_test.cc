@@ -10,9 +10,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-const TableDefinition kInput = counter_table("/http");
-const TableDefinition kTotal = counter_table("/http.total");
-
 class ClearTest : public ::testing::Test {
  protected:
   ClearTest() {

@@ -187,6 +187,12 @@ inline TableDefinition counter_table(const std::string& name) {
   return definition;
 }
 
+inline const TableDefinition kInput = counter_table("/http");
+inline const TableDefinition kTotal = counter_table("/http.total");
+
+/// In an update id: the instance has it from a lesson.
+inline constexpr std::uint32_t kLearned = std::uint32_t{1} << 31U;
+
 inline constexpr TimePoint kStart{Duration(1'000'000)};
 
 }  // namespace stickmesh::pipeline

@@ -8,8 +8,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-const TableDefinition kInput = counter_table("http");
-const TableDefinition kTotal = counter_table("http.total");
+const TableDefinition kPlainInput = counter_table("http");
+const TableDefinition kPlainTotal = counter_table("http.total");
 
 TEST(LessonTest, ASessionStartsWithARequestForALesson) {
   Agent agent;
@@ -61,9 +61,9 @@ TEST(LessonTest, EveryRequestIsAnsweredWithTheTotalsAndOneEnd) {
   Agent agent;
   Instance lb1(agent.hub, "lb1", 10, kStart);
   Instance lb2(agent.hub, "lb2", 20, kStart);
-  lb2.push(1, kInput, "joe", 1, {5});
+  lb2.push(1, kPlainInput, "joe", 1, {5});
   lb2.exchange(kStart);
-  lb1.teach = [&] { lb1.session().select(2, kTotal); };
+  lb1.teach = [&] { lb1.session().select(2, kPlainTotal); };
   lb1.session().request_lesson(kStart + seconds(1));
   lb1.exchange(kStart + seconds(1));
   EXPECT_EQ(lb1.lessons_ended, 1);
@@ -94,22 +94,22 @@ TEST(LessonTest, ARequestIsAnsweredThoughTheInstanceNeverEndsItsOwnLesson) {
 TEST(LessonTest, ALessonGivesAnEntryNoSecondLife) {
   Agent agent;
   Instance lb1(agent.hub, "lb1", 10, kStart);
-  lb1.push(1, kInput, "joe", 3, {5}, seconds(60));
+  lb1.push(1, kPlainInput, "joe", 3, {5}, seconds(60));
   lb1.exchange(kStart);
   // HAProxy repeats, untimed, what it had not seen acknowledged.
-  lb1.push(1, kInput, "joe", 3, {5});
+  lb1.push(1, kPlainInput, "joe", 3, {5});
   lb1.exchange(kStart + seconds(1));
   store::Table& table = *agent.registry.find("http")->table;
   EXPECT_EQ(table.end(table.find(as_bytes("joe"))), kStart + seconds(60));
-  lb1.push(1, kInput, "joe", 4, {6});
+  lb1.push(1, kPlainInput, "joe", 4, {6});
   lb1.exchange(kStart + seconds(2));
-  EXPECT_EQ(table.end(table.find(as_bytes("joe"))), kStart + seconds(2) + kInput.expire);
+  EXPECT_EQ(table.end(table.find(as_bytes("joe"))), kStart + seconds(2) + kPlainInput.expire);
 }
 
 TEST(LessonTest, WhatHasNoLifeLeftIsNotTaken) {
   Agent agent;
   Instance lb1(agent.hub, "lb1", 10, kStart);
-  lb1.push(1, kInput, "joe", 3, {5}, Duration(0));
+  lb1.push(1, kPlainInput, "joe", 3, {5}, Duration(0));
   lb1.exchange(kStart);
   EXPECT_EQ(agent.registry.find("http")->table->entries(), 0U);
 }
@@ -117,13 +117,13 @@ TEST(LessonTest, WhatHasNoLifeLeftIsNotTaken) {
 TEST(LessonTest, AnInstanceThatLostItsTablesGetsItsOwnLargerCountersBack) {
   Agent agent;
   Instance lb2(agent.hub, "lb2", 20, kStart);
-  lb2.push(1, kInput, "joe", 1, {1000});
-  lb2.push(1, kInput, "eve", 2, {5});
+  lb2.push(1, kPlainInput, "joe", 1, {1000});
+  lb2.push(1, kPlainInput, "eve", 2, {5});
   lb2.exchange(kStart);
   {
     Instance before(agent.hub, "lb1", 10, kStart);
-    before.push(1, kInput, "joe", 1, {30});
-    before.push(1, kInput, "amy", 2, {4});
+    before.push(1, kPlainInput, "joe", 1, {30});
+    before.push(1, kPlainInput, "amy", 2, {4});
     before.exchange(kStart);
   }
   const store::Table& table = *agent.registry.find("http")->table;
@@ -134,11 +134,11 @@ TEST(LessonTest, AnInstanceThatLostItsTablesGetsItsOwnLargerCountersBack) {
   const TimePoint later = kStart + seconds(5);
   Instance after(agent.hub, "lb1", 11, later);
   after.teach = [&] {
-    after.push(1, kInput, "joe", 3, {2}, seconds(500));
-    after.push(1, kInput, "amy", 4, {9}, seconds(500));
+    after.push(1, kPlainInput, "joe", 3, {2}, seconds(500));
+    after.push(1, kPlainInput, "amy", 4, {9}, seconds(500));
   };
   after.session().request_lesson(later);
-  after.push(1, kInput, "joe", 2, {1});
+  after.push(1, kPlainInput, "joe", 2, {1});
   after.exchange(later);
   ASSERT_EQ(after.received.size(), 1U) << "amy has counted more meanwhile, and eve is another origin's";
   EXPECT_EQ(after.received[0].table, "http");
@@ -147,7 +147,7 @@ TEST(LessonTest, AnInstanceThatLostItsTablesGetsItsOwnLargerCountersBack) {
   EXPECT_EQ(after.lessons_ended, 1);
   EXPECT_GE(after.lessons_asked, 2) << "it is asked what it made of that";
   EXPECT_EQ(count("amy"), 9U);
-  after.push(1, kInput, "joe", 9, {3});
+  after.push(1, kPlainInput, "joe", 9, {3});
   after.exchange(later + seconds(1));
   EXPECT_EQ(count("joe"), 3U) << "from then on what it says is taken, smaller or not";
 }
@@ -156,13 +156,13 @@ TEST(LessonTest, ANewProcessIsBelievedOnceItsLessonIsComplete) {
   Agent agent;
   {
     Instance before(agent.hub, "lb1", 10, kStart);
-    before.push(1, kInput, "joe", 1, {30});
+    before.push(1, kPlainInput, "joe", 1, {30});
     before.exchange(kStart);
   }
   const store::Table& table = *agent.registry.find("http")->table;
   const auto sum = [&] { return table.sum(table.find(as_bytes("joe")), table.layout().columns()[0], 0).low; };
   Instance after(agent.hub, "lb1", 11, kStart + seconds(1), "agent-1", /*complete=*/false);
-  after.teach = [&] { after.push(1, kInput, "joe", 1, {2}, seconds(500)); };
+  after.teach = [&] { after.push(1, kPlainInput, "joe", 1, {2}, seconds(500)); };
   after.exchange(kStart + milliseconds(2001));
   EXPECT_EQ(sum(), 30U) << "it may still be learning";
   after.lesson_complete = true;
@@ -174,18 +174,18 @@ TEST(LessonTest, ANewProcessThatReconnectsBeforeItIsCompleteGetsTheTotalsAgain) 
   Agent agent;
   { Instance before(agent.hub, "lb1", 10, kStart); }
   Instance lb2(agent.hub, "lb2", 20, kStart);
-  lb2.push(1, kInput, "joe", 1, {5});
+  lb2.push(1, kPlainInput, "joe", 1, {5});
   lb2.exchange(kStart);
   const TimePoint later = kStart + seconds(1);
   {
     Instance first(agent.hub, "lb1", 11, later, "agent-1", /*complete=*/false);
-    first.session().select(2, kTotal);
+    first.session().select(2, kPlainTotal);
     first.exchange(later);
     ASSERT_EQ(first.received.size(), 1U);
   }
   // Now the old process teaches it an older copy; it says so in no way but that it is complete from then on.
   Instance second(agent.hub, "lb1", 11, later + seconds(1), "agent-1", /*complete=*/false);
-  second.session().select(2, kTotal);
+  second.session().select(2, kPlainTotal);
   second.exchange(later + seconds(1));
   const std::size_t before = second.received.size();
   second.lesson_complete = true;

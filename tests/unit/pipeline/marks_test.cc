@@ -11,9 +11,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-const TableDefinition kInput = counter_table("/http");
-const TableDefinition kTotal = counter_table("/http.total");
-
 TableDefinition status_table() {
   TableDefinition definition = counter_table("/stickmesh");
   definition.key_size = 65;

@@ -8,8 +8,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-const TableDefinition kInput = counter_table("/http");
-
 void fill(Instance& instance, std::uint64_t factor) {
   for (std::uint32_t key = 1; key <= 40; ++key) {
     instance.push(1, kInput, "key" + std::to_string(key), key, {(100 + key) * factor});

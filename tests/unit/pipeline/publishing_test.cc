@@ -10,9 +10,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-const TableDefinition kInput = counter_table("/http");
-const TableDefinition kTotal = counter_table("/http.total");
-
 // Announces both tables, as an instance does in its lesson.
 void announce(Instance& instance, TimePoint now) {
   instance.session().select(1, kInput);

@@ -17,7 +17,6 @@ TableDefinition sessions() {
   return definition;
 }
 const TableDefinition kTable = sessions();
-constexpr std::uint32_t kLearned = std::uint32_t{1} << 31U;
 
 class ReplicateTest : public ::testing::Test {
  protected:

@@ -19,7 +19,6 @@ TableDefinition server_table(const std::string& name) {
   definition.types = {{DataType::kServerId, 1, {}}, {DataType::kServerKey, 1, {}}};
   return definition;
 }
-constexpr std::uint32_t kLearned = std::uint32_t{1} << 31U;
 
 class ServerWatchTest : public ::testing::Test {
  protected:

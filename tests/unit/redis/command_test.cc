@@ -9,16 +9,16 @@ namespace {
 
 using namespace std::string_view_literals;
 
-using Words = std::vector<std::string_view>;
+using Views = std::vector<std::string_view>;
 
-std::string formatted(const Words& words) {
+std::string formatted(const Views& words) {
   std::string out;
   EXPECT_TRUE(append_command(out, words));
   return out;
 }
 
 // A command is a list of texts, so that what reads replies reads it.
-Words parsed(std::string_view command, Reply& storage) {
+Views parsed(std::string_view command, Reply& storage) {
   ReplyReader reader;
   std::size_t replies = 0;
   const auto outcome = reader.read(as_bytes(command), [&](const Reply& reply) -> Result<void> {
@@ -28,7 +28,7 @@ Words parsed(std::string_view command, Reply& storage) {
   });
   EXPECT_TRUE(outcome);
   EXPECT_EQ(replies, 1U);
-  Words words;
+  Views words;
   for (const Reply& word : storage.list) {
     EXPECT_EQ(word.type, Reply::Type::kText);
     words.push_back(word.text);
@@ -44,7 +44,7 @@ TEST(CommandTest, IsAListOfTexts) {
 
 TEST(CommandTest, FollowsWhatIsThere) {
   std::string out = "*1\r\n$4\r\nINFO\r\n";
-  const Words words = {"DEL", "k"};
+  const Views words = {"DEL", "k"};
   ASSERT_TRUE(append_command(out, words));
   EXPECT_EQ(out, "*1\r\n$4\r\nINFO\r\n*2\r\n$3\r\nDEL\r\n$1\r\nk\r\n");
 }
@@ -53,7 +53,7 @@ TEST(CommandTest, WordsHaveAnyBytes) {
   std::string every;
   for (int byte = 0; byte < 256; ++byte) every += static_cast<char>(byte);
   const std::string large(100'000, '\r');
-  const Words words = {"HSET", "", std::string_view{}, "\0"sv, "a\r\nb", "$3\r\n", every, large};
+  const Views words = {"HSET", "", std::string_view{}, "\0"sv, "a\r\nb", "$3\r\n", every, large};
   Reply storage;
   EXPECT_EQ(parsed(formatted(words), storage), words);
 }
@@ -62,7 +62,7 @@ TEST(CommandTest, HasAsManyWordsAsAnEntryHasFields) {
   // Every data type, of which three are arrays of 100.
   std::vector<std::string> texts;
   for (std::size_t index = 0; index < 1000; ++index) texts.emplace_back(index % 40, 'x');
-  const Words words(texts.begin(), texts.end());
+  const Views words(texts.begin(), texts.end());
   Reply storage;
   EXPECT_EQ(parsed(formatted(words), storage), words);
 }

@@ -5,15 +5,11 @@
 namespace stickmesh::redis {
 namespace {
 
-using Words = FakeRedis::Words;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
-const std::string kJoe = "stickmesh:t:joe";
-const std::string kTables = "stickmesh:tables";
-const std::string kAgents = "stickmesh:agents";
 constexpr Duration kCheckEvery{2000};
 
 class MirrorFaultsTest : public MirrorTest {

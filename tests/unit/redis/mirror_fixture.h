@@ -10,6 +10,12 @@
 
 namespace stickmesh::redis {
 
+using Words = FakeRedis::Words;
+
+inline const std::string kJoe = "stickmesh:t:joe";
+inline const std::string kTables = "stickmesh:tables";
+inline const std::string kAgents = "stickmesh:agents";
+
 /// A mirror of an agent's tables in a server in memory, with a session between them whose bytes move when the
 /// test says so.
 class MirrorTest : public TablesTest, private SessionUser {

@@ -7,8 +7,6 @@
 namespace stickmesh::redis {
 namespace {
 
-const std::string kJoe = "stickmesh:t:joe";
-
 /// A mirror of one master, beside another that has the other slots.
 class MirrorShareTest : public MirrorTest {
  protected:

@@ -7,13 +7,8 @@
 namespace stickmesh::redis {
 namespace {
 
-using Words = FakeRedis::Words;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-const std::string kJoe = "stickmesh:t:joe";
-const std::string kTables = "stickmesh:tables";
-const std::string kAgents = "stickmesh:agents";
 
 TEST_F(MirrorTest, AnEntryIsAHashThatEndsWithIt) {
   declare("t");

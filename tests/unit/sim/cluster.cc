@@ -9,7 +9,6 @@ namespace stickmesh::sim {
 namespace {
 
 constexpr TimePoint kStart{Duration(1'000'000)};
-const Error kCut{Reason::kConnectionLost, "cut by the schedule"};
 
 bool due(std::optional<TimePoint> when, TimePoint now) {
   return when && *when <= now;
@@ -34,7 +33,7 @@ Cluster::Cluster(const Setup& setup, std::uint64_t seed) : setup_(setup), random
 
 Cluster::~Cluster() {
   for (Connection& connection : connections_) {
-    if (connection.agent) close_agent_end(connection, kCut);
+    if (connection.agent) close_agent_end(connection, kCutError);
   }
 }
 

@@ -16,6 +16,9 @@
 
 namespace stickmesh::sim {
 
+/// How every connection ends that is not closed in order.
+inline const Error kCutError{Reason::kConnectionLost, "cut by the schedule"};
+
 /// Which end of a cut connection hears of it.
 enum class Cut : std::uint8_t { kBothKnow, kAgentUnaware, kInstanceUnaware };
 

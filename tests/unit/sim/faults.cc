@@ -6,11 +6,7 @@
 
 namespace stickmesh::sim {
 
-namespace {
-
-const Error kCut{Reason::kConnectionLost, "cut by the schedule"};
-
-}  // namespace
+namespace {}  // namespace
 
 void Cluster::cut(std::size_t index, Cut kind) {
   Connection* connection = connection_of(instances_[index].process.get());
@@ -18,7 +14,7 @@ void Cluster::cut(std::size_t index, Cut kind) {
   connection->up = connection->down = Pipe();
   if (kind != Cut::kInstanceUnaware) close_instance_end(*connection, /*tell=*/false);
   if (kind != Cut::kAgentUnaware && connection->agent) {
-    close_agent_end(*connection, kCut);
+    close_agent_end(*connection, kCutError);
     connection->down = Pipe();
   }
 }
@@ -72,7 +68,7 @@ void Cluster::kill_old(std::size_t index) {
 void Cluster::restart_agent(Duration downtime) {
   if (!agent_) return;
   for (Connection& connection : connections_) {
-    if (connection.agent) close_agent_end(connection, kCut);
+    if (connection.agent) close_agent_end(connection, kCutError);
   }
   agent_.reset();
   agent_due_.reset();

@@ -6,7 +6,7 @@ namespace {
 using pipeline::Instance;
 using pipeline::Peer;
 
-const TableDefinition kTable = table_of(
+const TableDefinition kVisits = table_of(
     "/http", {{DataType::kConnCur}, {DataType::kHttpReqCnt}, {DataType::kHttpReqRate, 1, seconds(10)}});
 
 /// An agent that is restarted, with its instances left as they are or not.
@@ -34,13 +34,13 @@ class RestartTest : public testing::Test {
   }
   std::unique_ptr<Instance> connect(const std::string& name, std::uint64_t pid, TimePoint when) {
     auto instance = std::make_unique<Instance>(agent->hub, name, pid, when);
-    instance->session().select(1, kTable);
+    instance->session().select(1, kVisits);
     instance->exchange(when);
     return instance;
   }
   void push(Instance& instance, const std::string& key, std::uint32_t update_id,
             const std::vector<std::uint64_t>& cells, TimePoint when) {
-    instance.push(1, kTable, key, update_id, cells);
+    instance.push(1, kVisits, key, update_id, cells);
     instance.exchange(when);
   }
   const store::Table& table() { return *agent->registry.find("http")->table; }
@@ -164,11 +164,11 @@ TEST_F(RestartTest, APeerThatIsNoLongerConfiguredIsNotExpected) {
 
 TEST_F(RestartTest, AnEarlierIncarnationIsNeverOverwritten) {
   const std::string first = agent->registry.origins()[agent->hub.own_origin()].name;
-  tell(*agent, first, kTable, "joe", {1, 1}, {0, 100, 0, 0, 0}, kStart);
+  tell(*agent, first, kVisits, "joe", {1, 1}, {0, 100, 0, 0, 0}, kStart);
   restart(Duration(0));
   const std::string second = agent->registry.origins()[agent->hub.own_origin()].name;
   EXPECT_NE(first, second) << "within one second";
-  tell(*agent, second, kTable, "joe", {1, 1}, {0, 1, 0, 0, 0}, now);
+  tell(*agent, second, kVisits, "joe", {1, 1}, {0, 1, 0, 0, 0}, now);
   EXPECT_EQ(total(DataType::kHttpReqCnt), 131U);
   restart(Duration(0));
   EXPECT_EQ(agent->registry.origins().size(), 3U + 3U);
@@ -176,7 +176,7 @@ TEST_F(RestartTest, AnEarlierIncarnationIsNeverOverwritten) {
 }
 
 TEST_F(RestartTest, AFrozenOriginMakesRoomOnceItsCountsHaveExpired) {
-  tell(*agent, agent->registry.origins()[agent->hub.own_origin()].name, kTable, "joe", {1, 1},
+  tell(*agent, agent->registry.origins()[agent->hub.own_origin()].name, kVisits, "joe", {1, 1},
        {0, 100, 0, 0, 0}, kStart);
   restart(seconds(2));
   const auto frozen = agent->registry.origins().find("agent-1#1700000000");
@@ -189,7 +189,7 @@ TEST_F(RestartTest, ATableThatIsDeclaredOtherwiseIsLeftOutAlone) {
   tell(*agent, "lb1", table_of("login", {{DataType::kGpc0}}), "amy", {1, 9}, {5}, kStart);
   const auto file = snapshot_of(*agent, kStart);
   start(setup_at(kWall));
-  TableDefinition declared = kTable;
+  TableDefinition declared = kVisits;
   declared.name = "http";
   declared.key_size = 65;
   agent->registry.declare(declared, 0, now);
@@ -211,7 +211,7 @@ TEST_F(RestartTest, ATableThatARuleTreatsOtherwiseIsLeftOut) {
 
 TEST_F(RestartTest, OriginsWithoutAPlaceAreLeftOut) {
   for (int n = 0; n < 14; ++n)
-    tell(*agent, fmt::format("old{}", n % 10), kTable, "joe", {1, 1}, {0, 1, 0, 0, 0}, kStart);
+    tell(*agent, fmt::format("old{}", n % 10), kVisits, "joe", {1, 1}, {0, 1, 0, 0, 0}, kStart);
   restart(seconds(1), {}, [](pipeline::HubSetup& setup) {
     for (int n = 0; n < 8; ++n)
       setup.peers.push_back({fmt::format("new{}", n), pipeline::PeerKind::kHaproxy, {}, {}, 1});
@@ -222,7 +222,7 @@ TEST_F(RestartTest, OriginsWithoutAPlaceAreLeftOut) {
 
 TEST_F(RestartTest, MemoryThatIsTooSmallIsSaid) {
   for (int n = 0; n < 30'000; ++n) {
-    tell(*agent, "lb1", kTable, fmt::format("user{}", n), {1, 9}, {0, 1, 0, 0, 0}, kStart);
+    tell(*agent, "lb1", kVisits, fmt::format("user{}", n), {1, 9}, {0, 1, 0, 0, 0}, kStart);
   }
   const auto file = snapshot_of(*agent, kStart);
   pipeline::Rules rules({{pipeline::Pattern("*"), pipeline::Pattern("*.total")}}, {"stickmesh", "limits"});
@@ -239,12 +239,12 @@ TEST_F(RestartTest, MemoryThatIsTooSmallIsSaid) {
 
 TEST_F(RestartTest, TheFirstInstanceThatDefinesTheTableAgainSaysHowLongEntriesLive) {
   restart(seconds(1));
-  TableDefinition changed = kTable;
+  TableDefinition changed = kVisits;
   changed.expire = minutes(1);
   agent->registry.define(peer("lb2").origin, changed, now);
   EXPECT_EQ(table().definition().expire, minutes(1));
   EXPECT_EQ(table().expires(0), now + minutes(1));
-  agent->registry.define(peer("lb3").origin, kTable, now);
+  agent->registry.define(peer("lb3").origin, kVisits, now);
   EXPECT_EQ(table().definition().expire, minutes(1));
   agent->hub.run(now + seconds(61));
   EXPECT_EQ(table().entries(), 0U);

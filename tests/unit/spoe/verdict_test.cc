@@ -7,7 +7,7 @@ using Type = stickmesh::DataType;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr Duration kPeriod{10'000};
+constexpr Duration kLimitPeriod{10'000};
 
 class VerdictTest : public EventHandlerTest {
  protected:
@@ -20,7 +20,8 @@ class VerdictTest : public EventHandlerTest {
     return setup;
   }
   VerdictTest() : EventHandlerTest(setup()) {
-    declare("http", {{Type::kHttpReqCnt, 1, {}}, {Type::kHttpReqRate, 1, kPeriod}, {Type::kGpc0, 1, {}}});
+    declare("http",
+            {{Type::kHttpReqCnt, 1, {}}, {Type::kHttpReqRate, 1, kLimitPeriod}, {Type::kGpc0, 1, {}}});
   }
   std::string track(const NamedValues& counts, std::string_view name = "track") {
     NamedValues arguments = {{"table", Value::string("http")}, {"key", Value::string("joe")}};
