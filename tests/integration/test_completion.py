@@ -149,10 +149,10 @@ class CompletionTest(MeshTest):
         self.assertEqual(offered - {"login", "shop:one", "arrays"}, set(_ODD))
         for name in _ODD:
             begun = f"{self.ctl}show table {name[0] if name[0] in '-~' else chr(92) + name[0]}"
-            self.assertIn(name, self.offered(bash, begun), begun)
+            words = {shlex.split(word)[0]: word for word in bash.inserted(begun).split("show table ")[1].split()}
+            self.assertIn(name, words)
             # From what is before the suffix on, the total is the only one left.
-            line = bash.inserted(begun).split("show table ")[1].split()
-            (total,) = (word for word in line if shlex.split(word) == [f"{name}.total"])
+            total = words[f"{name}.total"]
             completed = bash.completed(f"{self.ctl}show table {total.removesuffix('otal')}")
             self.assertEqual(completed, f"{self.ctl}show table {total} ")
             bash.run(f"{completed} >answer")

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -62,6 +63,16 @@ TEST(ShippedFilesTest, TheConfigOfTheRecipesHasARuleForEach) {
   EXPECT_EQ(loaded.config.aggregate[0].from, "conn");
   EXPECT_EQ(loaded.config.aggregate[0].copy.size(), 1U);
   EXPECT_EQ(loaded.config.aggregate[1].from, "*");
+}
+
+TEST(ShippedFilesTest, EveryExampleIsValid) {
+  std::size_t examples = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(STICKMESH_CONF_DIR "/examples")) {
+    if (entry.path().extension() != ".toml") continue;
+    load(entry.path());
+    ++examples;
+  }
+  EXPECT_GE(examples, 2U);
 }
 
 }  // namespace
