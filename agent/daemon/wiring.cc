@@ -19,8 +19,13 @@ pipeline::Rules rules_of(const config::Config& config) {
   }
   std::vector<pipeline::Pattern> replicated;
   for (const config::Replicate& rule : config.replicate) replicated.emplace_back(rule.tables);
-  std::optional<pipeline::Pattern> mirrored;
-  if (!config.redis.address.empty()) mirrored.emplace(config.redis.tables);
+  std::optional<pipeline::Rules::Mirrored> mirrored;
+  if (!config.redis.address.empty()) {
+    mirrored.emplace(pipeline::Rules::Mirrored{pipeline::Pattern(config.redis.tables), {}});
+    for (const config::Table& table : config.table) {
+      if (table.is_private) mirrored->never.push_back(table.definition.name);
+    }
+  }
   return {std::move(aggregates),
           {config.status.table, std::string(config::kLimitsTable)},
           std::move(replicated),

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -57,8 +58,13 @@ class Rules {
     std::string status;
     std::string limits;
   };
+  /// What is kept in Redis, too.
+  struct Mirrored {
+    Pattern tables;
+    std::vector<std::string> never;  ///< private ones
+  };
   Rules(std::vector<AggregateRule> aggregates, OwnTables own, std::vector<Pattern> replicated = {},
-        std::optional<Pattern> mirrored = {}, bool watched = false)
+        std::optional<Mirrored> mirrored = {}, bool watched = false)
       : aggregates_(std::move(aggregates)),
         replicated_(std::move(replicated)),
         own_(std::move(own)),
@@ -76,13 +82,16 @@ class Rules {
   /// Whether somebody in the agent may want to follow the changes of any table.
   bool watched() const { return watched_; }
   /// Whether the table is kept in Redis, too.
-  bool mirrors(std::string_view name) const { return mirrored_ && mirrored_->match(name); }
+  bool mirrors(std::string_view name) const {
+    return mirrored_ && mirrored_->tables.match(name) &&
+           std::find(mirrored_->never.begin(), mirrored_->never.end(), name) == mirrored_->never.end();
+  }
 
  private:
   std::vector<AggregateRule> aggregates_;
   std::vector<Pattern> replicated_;
   OwnTables own_;
-  std::optional<Pattern> mirrored_;
+  std::optional<Mirrored> mirrored_;
   bool watched_;
 };
 

@@ -116,6 +116,17 @@ class MirrorTest(RedisTest):
         self.assertEqual(self.redis.keys(), {"site:other:5", "site:tables", "site:agents"})
         self.assertEqual(set(self.redis.hash("site:tables")), {"other"})
 
+    def test_never_private_tables(self) -> None:
+        self.server()
+        self.agent("restore = false", TABLES + '\n[[table]]\nname = "secret"\nprivate = true\n'
+                   'define = "type string len 64 size 1k expire 10m store gpc0"\n')
+        self.set("secret", "joe", gpc0=1)
+        self.set("other", 5, gpc0=1)
+        self.wait_field("stickmesh:other:5", "gpc0", 1)
+        self.assertEqual(self.redis.keys("*secret*"), set())
+        self.assertNotIn("secret", self.redis.hash("stickmesh:tables"))
+        self.assertEqual(self.daemon.table("secret")["joe"]["gpc0"], 1)
+
     def test_changes_are_published(self) -> None:
         self.server()
         self.agent("publish = true")

@@ -103,15 +103,15 @@ TEST(EntryUpdateTest, DecodesServerKeys) {
 }
 
 TEST(EntryUpdateTest, EveryTruncationIsRefused) {
-  struct Case {
+  struct Whole {
     std::string_view hex;
     TableDefinition definition;
   };
-  for (const Case& c :
-       {Case{vectors::kSrcEntry, vectors::src_table()}, Case{vectors::kSrcTimed, vectors::src_table()},
-        Case{vectors::kSrcImplicitTimed, vectors::src_table()}, Case{vectors::kT1Foo, vectors::t1_table()},
-        Case{vectors::kT1Bar, vectors::t1_table()}, Case{vectors::kT1Baz, vectors::t1_table()},
-        Case{vectors::kArrEntry, vectors::arr_table()}}) {
+  for (const Whole& c :
+       {Whole{vectors::kSrcEntry, vectors::src_table()}, Whole{vectors::kSrcTimed, vectors::src_table()},
+        Whole{vectors::kSrcImplicitTimed, vectors::src_table()}, Whole{vectors::kT1Foo, vectors::t1_table()},
+        Whole{vectors::kT1Bar, vectors::t1_table()}, Whole{vectors::kT1Baz, vectors::t1_table()},
+        Whole{vectors::kArrEntry, vectors::arr_table()}}) {
     const std::vector<std::byte> message = from_hex(c.hex);
     const Message whole = parse_frame(message, 1000).message;
     for (std::size_t size = 0; size < whole.body.size(); ++size) {

@@ -55,5 +55,12 @@ TEST(RulesTest, ATableWithoutARuleIsKept) {
   EXPECT_EQ(rules.treat("sessions").kind, Kind::kKeep);
 }
 
+TEST(RulesTest, PrivateTablesAreNotMirrored) {
+  const Rules rules({}, {}, {}, Rules::Mirrored{Pattern("o*"), {"other", "o"}});
+  EXPECT_TRUE(rules.mirrors("otherwise"));
+  EXPECT_FALSE(rules.mirrors("other"));
+  EXPECT_FALSE(rules.mirrors("clients"));
+}
+
 }  // namespace
 }  // namespace stickmesh::pipeline
