@@ -77,9 +77,15 @@ std::unique_ptr<Answer> Commands::set_peer(const Words& words, TimePoint now) {
     return refused("set peer", set.error(), now);
   }
   const pipeline::Hub::Attendance here = hub_.attendance(now);
-  return text_answer(fmt::format("{}: {}; {} of {} expected instances are present\n", words[2],
+  return text_answer(fmt::format("{}: {}; {} of {} expected instances are present\n{}", words[2],
                                  maintenance ? "in maintenance, not expected" : "expected", here.present,
-                                 here.expected));
+                                 here.expected, unsaved_line()));
+}
+
+std::string Commands::unsaved_line() const {
+  if (hub_.runtime_unsaved().empty()) return {};
+  return fmt::format("not kept over a restart or reload of this agent: {}; then say it again\n",
+                     hub_.runtime_unsaved());
 }
 
 std::unique_ptr<Answer> Commands::forget_peer(const Words& words, TimePoint now) {

@@ -54,6 +54,8 @@ class Commands final : public CommandHandler {
   std::unique_ptr<Answer> set_table(const Words& words, TimePoint now);
   std::unique_ptr<Answer> clear_table(const Words& words, TimePoint now);
   std::unique_ptr<Answer> what_if(const Words& words, TimePoint now);
+  /// Of an answer to what should outlive a restart: that it will not; empty if it will.
+  std::string unsaved_line() const;
   std::unique_ptr<Answer> set_limit(const Words& words, TimePoint now);
   std::unique_ptr<Answer> set_peer(const Words& words, TimePoint now);
   std::unique_ptr<Answer> forget_peer(const Words& words, TimePoint now);

@@ -61,12 +61,11 @@ std::unique_ptr<Answer> Commands::set_limit(const Words& words, TimePoint now) {
   if (auto set = hub_.set_limit(words[2], value); !set) return refused("set limit", set.error(), now);
   std::string out =
       fmt::format("{}: above {}, {}", limit->name, limit->value().above, mode_of(limit->value()));
-  if (!limit->changed) return text_answer(out + ", as configured\n");
-  return text_answer(
-      fmt::format("{}, at all agents and instances, also after a restart; in {} it is above {}, {}. To have "
-                  "it there:\n{}",
-                  out, hub_.setup().config_file, limit->configured.above, mode_of(limit->configured),
-                  lines_to_paste(*limit)));
+  if (!limit->changed) return text_answer(out + ", as configured\n" + unsaved_line());
+  return text_answer(fmt::format(
+      "{}, at all agents and instances{}; in {} it is above {}, {}. To have it there:\n{}{}", out,
+      hub_.runtime_unsaved().empty() ? ", also after a restart" : "", hub_.setup().config_file,
+      limit->configured.above, mode_of(limit->configured), lines_to_paste(*limit), unsaved_line()));
 }
 
 }  // namespace stickmesh::admin

@@ -248,9 +248,10 @@ Result<void> App::restore_runtime() {
     for (const pipeline::Peer& peer : hub_.peers()) {
       if (peer.maintenance) changed.maintenance.push_back(peer.setup.name);
     }
-    if (auto saved = config::save_runtime(path, changed); !saved) {
+    auto saved = config::save_runtime(path, changed);
+    if (!saved)
       errors_.record(saved.error(), "what was changed at run time is lost at a restart", loop_.now());
-    }
+    return saved;
   });
   return {};
 }

@@ -173,8 +173,12 @@ class Hub {
   /// The same as somebody else, or this agent before a restart, has set it at |changed_at|, if that is newer.
   void learn_limit(std::string_view name, const std::optional<LimitValue>& value, std::uint64_t changed_at);
 
-  /// Called after an operator has changed what outlives a restart.
-  void on_runtime_changed(std::function<void()> callback) { on_runtime_changed_ = std::move(callback); }
+  /// Called after an operator has changed what outlives a restart, to keep it.
+  void on_runtime_changed(std::function<Result<void>()> callback) {
+    on_runtime_changed_ = std::move(callback);
+  }
+  /// Why the last of it was not kept; empty when it was.
+  const std::string& runtime_unsaved() const { return runtime_unsaved_; }
 
   /// Lets |entry| count from 0 again, at every instance. Returns a line for each instance that has counted
   /// it.
@@ -242,6 +246,7 @@ class Hub {
   void track();
   bool isolated(TimePoint now) const;
   void forget(std::list<Peer>::iterator peer, TimePoint now);
+  void keep_runtime();
   /// Takes the time of the next barrier, and puts it behind all that had arrived by then.
   void keep_marks(bool unpublished, TimePoint now);
 
@@ -274,7 +279,8 @@ class Hub {
   Limits limits_;
   std::function<void()> wakeup_;
   std::function<void(const Peer&)> on_session_ended_;
-  std::function<void()> on_runtime_changed_;
+  std::function<Result<void>()> on_runtime_changed_;
+  std::string runtime_unsaved_;
 };
 
 }  // namespace stickmesh::pipeline

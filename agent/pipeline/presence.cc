@@ -49,8 +49,15 @@ Result<void> Hub::set_maintenance(std::string_view name, bool on) {
     return refuse(Reason::kNotFound,
                   fmt::format("there is no [[peer]] name = \"{}\" in {}", name, setup_.config_file));
   }
-  if (std::exchange(peer->maintenance, on) != on && on_runtime_changed_) on_runtime_changed_();
+  // Said once more, what could not be kept is tried again.
+  if (std::exchange(peer->maintenance, on) != on || !runtime_unsaved_.empty()) keep_runtime();
   return {};
+}
+
+void Hub::keep_runtime() {
+  if (!on_runtime_changed_) return;
+  const auto kept = on_runtime_changed_();
+  runtime_unsaved_ = kept ? std::string() : kept.error().detail;
 }
 
 Result<void> Hub::set_limit(std::string_view name, const std::optional<LimitValue>& value) {
@@ -69,7 +76,7 @@ Result<void> Hub::set_limit(std::string_view name, const std::optional<LimitValu
 void Hub::learn_limit(std::string_view name, const std::optional<LimitValue>& value,
                       std::uint64_t changed_at) {
   if (!limits_.change(name, value, changed_at)) return;
-  if (on_runtime_changed_) on_runtime_changed_();
+  keep_runtime();
   wake();
 }
 
