@@ -1,16 +1,18 @@
 #include "agent/daemon/app.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <csignal>
 
 #include <algorithm>
+#include <ctime>
 #include <random>
 
 #include "agent/base/log.h"
 #include "agent/config/runtime_file.h"
+#include "agent/daemon/state_dir.h"
 #include "agent/daemon/wiring.h"
 #include "agent/net/descriptors.h"
-#include "agent/net/systemd.h"
 
 namespace stickmesh::daemon {
 
@@ -28,10 +30,19 @@ net::ListenOptions options_of(const config::Listen& listen) {
   return options;
 }
 
+/// The last snapshot: more than a table of gigabytes needs on a slow disk.
+constexpr Duration kToWriteTheLast{120'000};
+
+std::string time_now() {
+  return fmt::format("{:%F %T}", fmt::localtime(std::time(nullptr)));
+}
+
 }  // namespace
 
 App::App(const config::Config& config, std::string config_file, std::string program)
     : config_(config),
+      config_time_(time_now()),
+      service_manager_(loop_),
       rules_(rules_of(config)),
       registry_(rules_, config.agent.max_memory, config.peers.max_origins, draw_hash_seed()),
       hub_(hub_setup_of(config, config_file), registry_, errors_),
@@ -41,7 +52,8 @@ App::App(const config::Config& config, std::string config_file, std::string prog
       handover_(
           loop_, hub_, errors_, {std::move(program), config_file, config.agent.switch_timeout},
           {[this] { return listening(); }, [this] { return spoe_.sockets(); }, [this] { spoe_.hand_on(); },
-           [this] { freeze(); }, [this] { thaw(); }, [this](pid_t successor) { retire(successor); }}),
+           [this] { freeze(); }, [this] { thaw(); }, [this](pid_t successor) { retire(successor); },
+           [this](std::string_view why) { stays(why); }}),
       commands_(hub_, handover_, loop_.now()),
       spoe_(loop_, hub_, config.spoe),
       lines_(loop_, hub_),
@@ -71,14 +83,17 @@ App::~App() {
   hub_.set_wakeup({});
 }
 
-Result<void> App::start() {
+Result<void> App::start(std::vector<net::UniqueFd> activated) {
   if (auto begun = begin(); !begun) return begun;
   const bool loaded = snapshots_.load();
-  if (auto prepared = prepare({}); !prepared) return prepared;
+  const std::size_t count = activated.size();
+  sockets_.inherit(std::move(activated), count);
+  if (auto prepared = prepare(); !prepared) return prepared;
+  sockets_.close_rest();
   restores_ = !loaded && redis_ && config_.redis.restore;
   if (restores_) redis_->restore_first(config_.peers.learn_timeout, [this] { serve_peers(); });
   serve();
-  if (const auto told = net::notify_systemd("READY=1"); !told) log::warning("{}", to_string(told.error()));
+  service_manager_.ready(serving_line());
   return {};
 }
 
@@ -86,9 +101,13 @@ Result<void> App::start_take_over() {
   if (auto begun = begin(/*taking_over=*/true); !begun) return begun;
   takeover_.emplace(
       loop_, hub_,
-      Takeover::Agent{[this](std::vector<net::UniqueFd> inherited) { return prepare(std::move(inherited)); },
+      Takeover::Agent{[this](std::vector<net::UniqueFd> inherited, std::size_t activated) {
+                        sockets_.inherit(std::move(inherited), activated);
+                        return prepare();
+                      },
                       [this](std::vector<net::UniqueFd> parcel) { return spoe_.keep(std::move(parcel)); },
-                      [this] { serve(); }, [this] { close_inherited(); },
+                      [this] { serve(); }, [this] { sockets_.close_rest(); },
+                      [this] { service_manager_.take_charge(serving_line()); },
                       [this] {
                         failed_ = true;
                         loop_.stop();
@@ -106,6 +125,7 @@ Result<void> App::begin(bool taking_over) {
         "(ulimit -Hn, LimitNOFILE=)",
         descriptors, config_.peers.max_origins);
   }
+  if (auto usable = check_state_dir(config_.agent.state_dir); !usable) return usable;
   std::signal(SIGPIPE, SIG_IGN);
   signals_.emplace_back(loop_, SIGTERM, [this] { stop("SIGTERM"); });
   signals_.emplace_back(loop_, SIGINT, [this] { stop("SIGINT"); });
@@ -126,8 +146,7 @@ Result<void> App::begin(bool taking_over) {
   return restore_runtime();
 }
 
-Result<void> App::prepare(std::vector<net::UniqueFd> inherited) {
-  inherited_ = std::move(inherited);
+Result<void> App::prepare() {
   if (auto listening = listen_for_commands(); !listening) return listening;
   if (auto listening = listen_for_peers(); !listening) return listening;
   if (auto listening = listen_for_events(); !listening) return listening;
@@ -160,19 +179,34 @@ void App::serve_peers() {
   snapshots_.start();
 }
 
-void App::close_inherited() {
-  for (const net::UniqueFd& left : inherited_) {
-    const net::SocketAddress address = net::SocketAddress::local(left.get());
-    log::notice("nobody is accepted on {} any more", address.to_string());
-    if (address.family() == net::Family::kUnix) ::unlink(std::string(address.path()).c_str());
-  }
-  inherited_.clear();
+std::string App::serving_line() const {
+  const auto at = [](std::string_view what, const std::vector<config::Listen>& listens) {
+    if (listens.empty()) return std::string();
+    const std::size_t others = listens.size() - 1;
+    return fmt::format(", {} at {}{}", what, config::to_string(listens.front().address),
+                       others == 0 ? "" : fmt::format(" (and {} more)", others));
+  };
+  return fmt::format("{} serves with the config of {}{}{}{}", config_.agent.name, config_time_,
+                     at("peers", config_.peers.listen), at("SPOE", config_.spoe.listen),
+                     at("events", config_.events.listen));
 }
 
-std::vector<int> App::listening() const {
-  std::vector<int> descriptors;
-  for (const net::Listener& listener : listeners_) descriptors.push_back(listener.fd());
-  return descriptors;
+Handover::Listening App::listening() const {
+  Handover::Listening listening;
+  for (const bool activated : {true, false}) {
+    for (const net::Listener& listener : listeners_) {
+      if (sockets_.activated(listener.fd()) == activated) listening.sockets.push_back(listener.fd());
+    }
+    if (activated) listening.activated = listening.sockets.size();
+  }
+  return listening;
+}
+
+void App::stays(std::string_view why) {
+  constexpr std::size_t kLongest = 250;
+  service_manager_.status(fmt::format("soft restart failed at {}: {}{}; still serving with the config of {}",
+                                      time_now(), why.substr(0, kLongest), why.size() > kLongest ? "..." : "",
+                                      config_time_));
 }
 
 void App::freeze() {
@@ -189,7 +223,7 @@ void App::thaw() {
     end_timer_.stop();
     if (redis_) redis_->start();
     commands_.retire({});
-    tell_main_process(getpid());
+    service_manager_.take_charge(serving_line());
   }
   snapshots_.start();
   for (net::Listener& listener : listeners_) listener.resume();
@@ -200,15 +234,10 @@ void App::thaw() {
   hub_.wake();
 }
 
-void App::tell_main_process(pid_t process) {
-  const auto told = net::notify_systemd(fmt::format("MAINPID={}", process));
-  if (!told) log::warning("{}", to_string(told.error()));
-}
-
 // Its sessions stay open a little: whoever sees the new process's first sees no gap between them.
 void App::retire(pid_t successor) {
   constexpr Duration kGrace{300};
-  tell_main_process(successor);
+  service_manager_.hand_on(successor);
   commands_.retire(fmt::format("process {} is in charge now: ask again", successor));
   admins_.resume();
   if (redis_) redis_->stop();
@@ -265,32 +294,8 @@ Result<void> App::protect_peers() {
   return {};
 }
 
-Result<net::UniqueFd> App::listen(const std::string& text, const net::ListenOptions& options) {
-  const auto address = net::SocketAddress::resolve(text);
-  if (!address) return tl::unexpected(address.error());
-  const auto same = std::find_if(inherited_.begin(), inherited_.end(), [&](const net::UniqueFd& socket) {
-    return net::SocketAddress::local(socket.get()) == *address;
-  });
-  if (same == inherited_.end()) {
-    auto opened = net::listen_on(*address, options);
-    for (const net::UniqueFd& other : inherited_) {
-      const net::SocketAddress held = net::SocketAddress::local(other.get());
-      if (opened || !address->is_ip() || held.port() != address->port()) continue;
-      opened.error().detail +=
-          fmt::format(" (this agent itself has {} until it is restarted)", held.to_string());
-    }
-    return opened;
-  }
-  if (address->family() == net::Family::kUnix) {
-    if (auto given = net::give_access(*address, options); !given) return tl::unexpected(given.error());
-  }
-  net::UniqueFd socket = std::move(*same);
-  inherited_.erase(same);
-  return socket;
-}
-
 Result<void> App::listen_for_commands() {
-  auto socket = listen(config_.admin.socket, {});
+  auto socket = sockets_.open("[admin] socket", config_.admin.socket, {});
   if (!socket) return tl::unexpected(socket.error());
   listeners_.emplace_back(
       loop_, std::move(*socket), [this](net::UniqueFd client, const net::SocketAddress& from) {
@@ -301,7 +306,7 @@ Result<void> App::listen_for_commands() {
 
 Result<void> App::listen_for_peers() {
   for (const config::Listen& listen : config_.peers.listen) {
-    auto socket = this->listen(config::to_string(listen.address), options_of(listen));
+    auto socket = sockets_.open("[peers] listen", config::to_string(listen.address), options_of(listen));
     if (!socket) return tl::unexpected(socket.error());
     listeners_.emplace_back(loop_, std::move(*socket),
                             [this](net::UniqueFd peer, const net::SocketAddress& from) {
@@ -316,7 +321,7 @@ Result<void> App::listen_for_peers() {
 
 Result<void> App::listen_for_events() {
   for (const config::Listen& listen : config_.spoe.listen) {
-    auto socket = this->listen(config::to_string(listen.address), options_of(listen));
+    auto socket = sockets_.open("[spoe] listen", config::to_string(listen.address), options_of(listen));
     if (!socket) return tl::unexpected(socket.error());
     listeners_.emplace_back(loop_, std::move(*socket),
                             [this](net::UniqueFd client, const net::SocketAddress& from) {
@@ -329,7 +334,7 @@ Result<void> App::listen_for_events() {
 
 Result<void> App::listen_for_lines() {
   for (const config::Listen& listen : config_.events.listen) {
-    auto socket = this->listen(config::to_string(listen.address), options_of(listen));
+    auto socket = sockets_.open("[events] listen", config::to_string(listen.address), options_of(listen));
     if (!socket) return tl::unexpected(socket.error());
     listeners_.emplace_back(loop_, std::move(*socket),
                             [this](net::UniqueFd client, const net::SocketAddress& from) {
@@ -397,17 +402,19 @@ void App::stop(const char* signal) {
     return loop_.stop();
   }
   handover_.abandon();
-  if (const auto told = net::notify_systemd("STOPPING=1"); !told) log::warning("{}", to_string(told.error()));
   // Asked twice, it does not wait. What is counted until then is for the snapshot, and for others, too.
   if (!spoe_.in_use() || spoe_.draining()) return end();
-  log::notice("events are answered until HAProxy goes elsewhere, for {} at most",
-              describe(config_.agent.drain_timeout));
+  const std::string drains = fmt::format("events are answered until HAProxy goes elsewhere, for {} at most",
+                                         describe(config_.agent.drain_timeout));
+  log::notice("{}", drains);
+  service_manager_.stopping(drains, config_.agent.drain_timeout + kToWriteTheLast);
   spoe_.drain(config_.agent.drain_timeout, [this] { end(); });
 }
 
 void App::end() {
+  service_manager_.stopping(restores_ ? "stopping" : "writing the snapshot", kToWriteTheLast);
   // Else the next start would not ask Redis again.
-  if (!restores_) snapshots_.finish();
+  if (!restores_) failed_ = !snapshots_.finish();
   if (redis_) redis_->stop();
   listeners_.clear();
   peers_.close_all({Reason::kConnectionLost, "this agent stops"});

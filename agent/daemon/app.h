@@ -14,7 +14,9 @@
 #include "agent/daemon/line_server.h"
 #include "agent/daemon/peer_sessions.h"
 #include "agent/daemon/redis_client.h"
+#include "agent/daemon/service_manager.h"
 #include "agent/daemon/snapshots.h"
+#include "agent/daemon/sockets.h"
 #include "agent/daemon/spoe_server.h"
 #include "agent/daemon/takeover.h"
 #include "agent/hooks/hooks.h"
@@ -36,27 +38,28 @@ class App {
   App& operator=(const App&) = delete;
   ~App();
 
-  /// Opens the listeners. An error says what to do; nothing is served then.
-  Result<void> start();
+  /// Opens the listeners, but for those that the service manager has |activated|. An error says what to do;
+  /// nothing is served then.
+  Result<void> start(std::vector<net::UniqueFd> activated);
   /// The same for the new process of a soft restart, which serves once the old one says so.
   Result<void> start_take_over();
   /// Returns after SIGTERM or SIGINT, or once another process has taken over. False when this one was to take
-  /// over, and could not.
+  /// over, and could not, or when it leaves no snapshot of its end.
   bool run();
 
  private:
   /// What `start` has to do in any case, before anything is known.
   Result<void> begin(bool taking_over = false);
-  /// Makes what is served, but lets it wait. Listeners at the same address are taken from |inherited|.
-  Result<void> prepare(std::vector<net::UniqueFd> inherited);
+  /// Makes what is served, but lets it wait.
+  Result<void> prepare();
   void serve();
   void freeze();
   void thaw();
   void retire(pid_t successor);
-  static void tell_main_process(pid_t process);
-  /// Of the process before this one, those that the config has no more.
-  void close_inherited();
-  Result<net::UniqueFd> listen(const std::string& address, const net::ListenOptions& options);
+  /// The service manager's line of an agent that is well.
+  std::string serving_line() const;
+  /// Nothing comes of a soft restart.
+  void stays(std::string_view why);
   Result<void> restore_runtime();
   Result<void> protect_peers();
   Result<void> listen_for_peers();
@@ -67,7 +70,7 @@ class App {
   Result<void> make_redis_client();
   /// Instances and other agents are let in, and dialled.
   void serve_peers();
-  std::vector<int> listening() const;
+  Handover::Listening listening() const;
   /// This process is to take over, and does not serve yet.
   bool waiting() const { return takeover_ && takeover_->waiting(); }
   void work();
@@ -75,7 +78,9 @@ class App {
   void end();
 
   const config::Config& config_;
+  const std::string config_time_;  ///< when it was read
   net::Loop loop_;
+  ServiceManager service_manager_;
   ErrorLog errors_;
   pipeline::Rules rules_;
   pipeline::Registry registry_;
@@ -94,7 +99,7 @@ class App {
   std::vector<net::Listener*> peer_listeners_;  ///< of these
   bool restores_ = false;  ///< what Redis has kept is read before instances and other agents come
   std::list<Dialler> diallers_;
-  std::vector<net::UniqueFd> inherited_;  ///< listeners that were not taken yet
+  Sockets sockets_;
   net::Timer work_timer_;
   net::Deferred work_deferred_;
   net::Timer end_timer_;

@@ -112,7 +112,10 @@ Result<void> Handover::start_process() {
   channel_ = std::make_unique<net::DescriptorChannel>(
       loop_, std::move(channel->first),
       [this](std::string_view text, std::vector<net::UniqueFd>) { heard(text); }, [] {});
-  if (auto sent = send_state("state " + hub_.setup().agent_name, agent_.listeners()); !sent) return sent;
+  Listening listening = agent_.listeners();
+  const std::string verb =
+      fmt::format("state {} {} {}", kHandoverVersion, listening.activated, hub_.setup().agent_name);
+  if (auto sent = send_state(verb, std::move(listening.sockets)); !sent) return sent;
   return teach(std::move(lesson->first));
 }
 
@@ -169,7 +172,10 @@ void Handover::heard(std::string_view text) {
     outcome_ = fmt::format("process {} is in charge; it took {} ms, and the switch {} ms", child_,
                            (loop_.now() - began_).count(), (loop_.now() - frozen_at_).count());
     log::notice("soft restart: {}", **outcome_);
-    return agent_.retire(child_);
+    agent_.retire(child_);
+    // If it does not hear it, it sees this process end.
+    (void)channel_->send("retired");
+    return;
   }
   heard_last(text);
 }
@@ -253,6 +259,7 @@ void Handover::fail(std::string why, bool again) {
     outcome_ = tl::unexpected(error);
   }
   if (was_frozen) agent_.thaw();
+  if (!again) agent_.stays(outcome_->error().detail);
 }
 
 void Handover::kill_process() {

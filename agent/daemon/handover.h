@@ -28,14 +28,19 @@ namespace stickmesh::daemon {
 ///
 /// The two talk in messages of a `net::DescriptorChannel`:
 ///
-///     old: state NAME  the agent's name; a file with what is no contribution, and the listeners
+///     old: state VERSION ACTIVATED NAME
+///                      of this exchange; how many of the listeners are the service manager's; the agent's
+///                      name; with a file of what is no contribution, and the listeners
 ///     new: learned     it has all that was there, and opened all that it needs
 ///     old: sockets     some connections with HAProxy's SPOE filter, and how far they are; none, one or more
 ///     old: switch SIZE the file once more, and how many bytes the lesson and the changes have
 ///     new: ready
 ///     old: go          from here on only the new one writes
 ///     new: running
+///     old: retired     the service manager knows of the new one
 ///     new: failed WHY  at any time
+///
+/// Another version of it, `kHandoverVersion`, is refused by the new process.
 class Handover final : public admin::SoftRestart {
  public:
   struct Setup {
@@ -43,9 +48,13 @@ class Handover final : public admin::SoftRestart {
     std::string config_file;
     Duration switch_timeout{20};
   };
+  struct Listening {
+    std::vector<int> sockets;
+    std::size_t activated = 0;  ///< the first of these belong to the service manager
+  };
   /// What it has done by the agent.
   struct Agent {
-    std::function<std::vector<int>()> listeners;
+    std::function<Listening()> listeners;
     /// Of the frozen process: the connections with HAProxy's SPOE filter.
     std::function<std::vector<SpoeSocket>()> spoe_sockets;
     /// Another process has read and written on these, so that this one cannot go on with them.
@@ -53,6 +62,8 @@ class Handover final : public admin::SoftRestart {
     std::function<void()> freeze;  ///< nothing comes in or goes out any more
     std::function<void()> thaw;    ///< also after `retire`, when the successor has ended at once
     std::function<void(pid_t successor)> retire;
+    /// This process goes on, and does not try again.
+    std::function<void(std::string_view why)> stays;
   };
   Handover(net::Loop& loop, pipeline::Hub& hub, ErrorLog& errors, Setup setup, Agent agent);
   ~Handover() override;

@@ -5,12 +5,14 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "agent/base/log.h"
 #include "agent/config/config_file.h"
 #include "agent/config/memory.h"
 #include "agent/daemon/app.h"
 #include "agent/daemon/wiring.h"
+#include "agent/net/systemd.h"
 
 namespace {
 
@@ -50,9 +52,14 @@ std::string own_path() {
 
 int serve(const std::string& file, const config::Loaded& loaded, bool take_over) {
   log::configure(loaded.config.log.level, loaded.config.log.target);
+  auto activated = net::take_activated_sockets();
+  if (!activated) {
+    log::error("{}", to_string(activated.error()));
+    return 1;
+  }
   for (const config::Finding& note : loaded.notes) log::notice("{}", config::to_string(note));
   daemon::App app(loaded.config, file, own_path());
-  if (auto started = take_over ? app.start_take_over() : app.start(); !started) {
+  if (auto started = take_over ? app.start_take_over() : app.start(std::move(*activated)); !started) {
     log::error("{}", to_string(started.error()));
     if (take_over) daemon::Takeover::tell_failure(started.error().detail);
     return 1;

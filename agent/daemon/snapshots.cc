@@ -1,8 +1,12 @@
 #include "agent/daemon/snapshots.h"
 
+#include <fmt/chrono.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
+#include <bit>
 #include <exception>
+#include <utility>
 
 #include "agent/base/log.h"
 
@@ -12,6 +16,13 @@ namespace {
 
 // A millisecond or two of encoding.
 constexpr std::size_t kSlice = 2000;
+
+/// What is there when another could not be written.
+std::string what_stays(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return "there is none";
+  return fmt::format("the one of {:%F %T} stays", fmt::localtime(status.st_mtim.tv_sec));
+}
 
 }  // namespace
 
@@ -72,11 +83,19 @@ void Snapshots::committed() {
   disk_.join();
   if (!result_) return failed(result_.error());
   log::debug("snapshot: {} contributions written to {}", saving_->contributions(), path_);
+  if (!problem_.empty()) log::notice("snapshot: written again, after {} that were not", failures_);
+  problem_.clear();
   end();
 }
 
 void Snapshots::failed(const Error& error) {
-  errors_.record(error, "snapshot: the one before stays", loop_.now());
+  const bool another = std::exchange(problem_, error.detail) != error.detail;
+  if (another) failures_ = recorded_ = 0;
+  if (std::has_single_bit(++failures_)) {
+    const std::string times = failures_ == 1 ? "" : fmt::format(" (failed {} times)", failures_);
+    errors_.record(error, fmt::format("snapshot: {}{}", what_stays(path_), times), loop_.now(),
+                   failures_ - std::exchange(recorded_, failures_));
+  }
   end();
 }
 
@@ -91,14 +110,18 @@ void Snapshots::pause() {
   if (!disk_.joinable()) saving_.reset();
 }
 
-void Snapshots::finish() {
+bool Snapshots::finish() {
   pause();
   watcher_.stop();
   // The older one must not come after the newer.
   if (disk_.joinable()) disk_.join();
   saving_.reset();
-  if (auto saved = snapshot::save(path_, hub_, loop_.now()); !saved)
-    errors_.record(saved.error(), "snapshot: the one before stays", loop_.now());
+  const auto saved = snapshot::save(path_, hub_, loop_.now());
+  if (saved) return true;
+  log::error(
+      "snapshot at stop: {}: {}; what was counted since, others have to tell this agent at its next start",
+      to_string(saved.error()), what_stays(path_));
+  return false;
 }
 
 }  // namespace stickmesh::daemon

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
@@ -28,8 +29,8 @@ class Snapshots {
   bool load();
   /// From now on one is written every interval.
   void start() { timer_.set(loop_.now() + interval_); }
-  /// Writes the last one, however long it takes.
-  void finish();
+  /// Writes the last one, however long it takes. False if that failed.
+  bool finish();
   /// Begins none until `start`: another process may write one soon.
   void pause();
 
@@ -38,6 +39,8 @@ class Snapshots {
   void step();
   /// The disk has it, or has not.
   void committed();
+  /// A full disk stays full for long: of failures in a row with the same cause, the log has the first,
+  /// second, fourth, eighth and so on.
   void failed(const Error& error);
   void end();
 
@@ -50,8 +53,11 @@ class Snapshots {
   net::Deferred slice_;
   std::unique_ptr<snapshot::Saving> saving_;  ///< null between two
   std::thread disk_;
-  Result<void> result_;  ///< of |disk_|, once it has ended
-  net::UniqueFd ended_;  ///< an eventfd, by which it says so
+  Result<void> result_;         ///< of |disk_|, once it has ended
+  std::string problem_;         ///< of the last one; empty when it was written
+  std::uint64_t failures_ = 0;  ///< by |problem_|, in a row
+  std::uint64_t recorded_ = 0;  ///< of these
+  net::UniqueFd ended_;         ///< an eventfd, by which it says so
   net::IoWatcher watcher_;
 };
 

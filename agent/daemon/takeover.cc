@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "agent/base/log.h"
@@ -16,6 +17,16 @@ namespace {
 
 constexpr std::string_view kState = "state ";
 constexpr std::string_view kSwitch = "switch ";
+
+/// Takes a number and the space behind it off |words|.
+std::optional<std::uint64_t> take_number(std::string_view& words) {
+  std::uint64_t number = 0;
+  const char* const last = words.data() + words.size();
+  const auto [end, error] = std::from_chars(words.data(), last, number);
+  if (error != std::errc{} || end == last || *end != ' ') return std::nullopt;
+  words.remove_prefix(static_cast<std::size_t>(end - words.data()) + 1);
+  return number;
+}
 
 }  // namespace
 
@@ -56,10 +67,22 @@ void Takeover::heard(std::string_view text, std::vector<net::UniqueFd> descripto
     if (auto sent = channel_.send("running"); !sent)
       log::warning("soft restart: {}", to_string(sent.error()));
     agent_.tidy_up();
+  } else if (text == "retired" && phase_ == Phase::kServing) {
+    other_is_gone();
   }
 }
 
-Result<void> Takeover::begin(std::string_view name, std::vector<net::UniqueFd> descriptors) {
+Result<void> Takeover::begin(std::string_view words, std::vector<net::UniqueFd> descriptors) {
+  const std::optional<std::uint64_t> version = take_number(words);
+  const std::optional<std::uint64_t> activated = take_number(words);
+  if (version != kHandoverVersion || !activated) {
+    return refuse(
+        Reason::kReloadFailed,
+        fmt::format("the process in charge is another version, whose soft restart ({}) this one ({}) does "
+                    "not understand: restart the service; what it holds is then read from its snapshot",
+                    version ? fmt::format("{}", *version) : "?", kHandoverVersion));
+  }
+  const std::string_view name = words;
   if (name != hub_.setup().agent_name) {
     return refuse(Reason::kReloadFailed,
                   fmt::format("[agent] name cannot change from '{}' to '{}' without a restart", name,
@@ -68,7 +91,7 @@ Result<void> Takeover::begin(std::string_view name, std::vector<net::UniqueFd> d
   if (descriptors.empty()) return refuse(Reason::kSystem, "no state was passed on");
   if (auto read = read_state(descriptors.front().get(), hub_, loop_.now()); !read) return read;
   descriptors.erase(descriptors.begin());
-  if (auto prepared = agent_.prepare(std::move(descriptors)); !prepared) return prepared;
+  if (auto prepared = agent_.prepare(std::move(descriptors), *activated); !prepared) return prepared;
   learn();
   return {};
 }
@@ -102,13 +125,19 @@ void Takeover::take_over_if_complete() {
 }
 
 void Takeover::fail(std::string_view why) {
-  if (phase_ == Phase::kServing || std::exchange(phase_, Phase::kFailed) == Phase::kFailed) return;
+  if (!waiting() || std::exchange(phase_, Phase::kFailed) == Phase::kFailed) return;
   log::error("soft restart: {}", why);
   (void)channel_.send(fmt::format("failed {}", why));
   agent_.give_up();
 }
 
+void Takeover::other_is_gone() {
+  phase_ = Phase::kInCharge;
+  agent_.take_charge();
+}
+
 void Takeover::channel_ended() {
+  if (phase_ == Phase::kServing) return other_is_gone();
   fail("the process before this one has ended");
 }
 

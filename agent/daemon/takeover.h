@@ -20,6 +20,9 @@ namespace stickmesh::daemon {
 inline constexpr const char* kTakeoverOption = "--take-over";
 inline constexpr int kChannelDescriptor = 3;
 inline constexpr int kLessonDescriptor = 4;
+/// To be raised when the meaning of any message or file between the two changes: of the packages at both ends
+/// of an upgrade one may be older.
+inline constexpr unsigned kHandoverVersion = 1;
 /// The message that brings connections with HAProxy's SPOE filter.
 inline constexpr std::string_view kSocketsVerb = "sockets";
 
@@ -29,12 +32,14 @@ class Takeover {
  public:
   /// What it has done by the agent.
   struct Agent {
-    /// Opens all that is served, with the old process's listeners where they fit, and lets it wait.
-    std::function<Result<void>(std::vector<net::UniqueFd> listeners)> prepare;
+    /// Opens all that is served, with the old process's listeners where they fit, and lets it wait. The first
+    /// |activated| are the service manager's.
+    std::function<Result<void>(std::vector<net::UniqueFd> listeners, std::size_t activated)> prepare;
     /// Keeps connections for when it serves.
     std::function<Result<void>(std::vector<net::UniqueFd> parcel)> keep_sockets;
     std::function<void()> serve;
-    std::function<void()> tidy_up;  ///< once the other process knows that this one serves
+    std::function<void()> tidy_up;      ///< once the other process knows that this one serves
+    std::function<void()> take_charge;  ///< once the service manager does, or the other process is gone
     /// Nothing comes of it.
     std::function<void()> give_up;
   };
@@ -43,18 +48,18 @@ class Takeover {
   Takeover& operator=(const Takeover&) = delete;
 
   /// False once this process serves.
-  bool waiting() const { return phase_ != Phase::kServing; }
+  bool waiting() const { return phase_ != Phase::kServing && phase_ != Phase::kInCharge; }
   /// Tells the process that has started this one, on its channel, why this one can't start.
   static void tell_failure(std::string_view why);
 
  private:
-  enum class Phase : std::uint8_t { kLearning, kLearned, kReady, kServing, kFailed };
+  enum class Phase : std::uint8_t { kLearning, kLearned, kReady, kServing, kInCharge, kFailed };
 
   void heard(std::string_view text, std::vector<net::UniqueFd> descriptors);
-  Result<void> begin(std::string_view name, std::vector<net::UniqueFd> descriptors);
+  Result<void> begin(std::string_view words, std::vector<net::UniqueFd> descriptors);
   void learn();
   void take_over_if_complete();
-  void take_over();
+  void other_is_gone();
   void fail(std::string_view why);
   void channel_ended();
 

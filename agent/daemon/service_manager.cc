@@ -1,0 +1,80 @@
+#include "agent/daemon/service_manager.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "agent/base/log.h"
+#include "agent/net/systemd.h"
+
+namespace stickmesh::daemon {
+
+namespace {
+
+// systemd ignores a status that is no UTF-8, and takes each line for an assignment of its own.
+std::string status_line(std::string_view status) {
+  constexpr std::size_t kLongest = 400;
+  std::string line(status.substr(0, kLongest));
+  for (char& character : line) {
+    if (character == '\n') character = ' ';
+    if (character < ' ' || character > '~') character = '?';
+  }
+  if (status.size() > kLongest) line += "...";
+  return "STATUS=" + line;
+}
+
+}  // namespace
+
+ServiceManager::ServiceManager(net::Loop& loop) : loop_(loop), timer_(loop, [this] { beat(); }) {
+  const auto watchdog = net::take_watchdog();
+  if (!watchdog) {
+    log::warning("{}: the watchdog is not answered", to_string(watchdog.error()));
+  } else if (*watchdog) {
+    interval_ = std::max(Duration(1), **watchdog / 2);
+  }
+}
+
+void ServiceManager::ready(std::string_view status) {
+  tell("READY=1\n" + status_line(status));
+  start_beating();
+}
+
+// It may be that the other one has died before it could name this one.
+void ServiceManager::take_charge(std::string_view status) {
+  tell(fmt::format("MAINPID={}\n{}", ::getpid(), status_line(status)));
+  start_beating();
+}
+
+void ServiceManager::hand_on(pid_t successor) {
+  if (timer_.active()) beat();
+  timer_.stop();
+  tell(fmt::format("MAINPID={}", successor));
+}
+
+void ServiceManager::status(std::string_view status) {
+  tell(status_line(status));
+}
+
+void ServiceManager::stopping(std::string_view status, Duration limit) {
+  tell(fmt::format("STOPPING=1\n{}\nEXTEND_TIMEOUT_USEC={}", status_line(status),
+                   std::chrono::microseconds(limit).count()));
+}
+
+void ServiceManager::tell(std::string_view what) {
+  const auto told = net::notify_systemd(what);
+  if (!told && heard_) log::warning("{}", to_string(told.error()));
+  heard_ = told.has_value();
+}
+
+void ServiceManager::start_beating() {
+  if (interval_) beat();
+}
+
+void ServiceManager::beat() {
+  timer_.set(loop_.now() + *interval_);
+  tell("WATCHDOG=1");
+}
+
+}  // namespace stickmesh::daemon
