@@ -20,7 +20,7 @@ SWITCH = 'switch-timeout = "10s"'
 
 
 # A new process that says all that is expected of it, and knows nothing.
-_DIES_ONCE_IT_SERVES = """
+DIES_ONCE_IT_SERVES = """
 import socket, threading
 channel, lesson = socket.socket(fileno=3), socket.socket(fileno=4)
 for end in (channel, lesson):
@@ -250,22 +250,6 @@ class WhatGoesOnTest(SoftRestartTest):
         self.send("lb1", "joe", 2)
         self.wait_total("joe", "http_req_cnt", 2)
 
-    def test_the_service_manager_is_told_of_the_main_process(self) -> None:
-        path = self.directory / "notify.sock"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
-            notified.bind(str(path))
-            notified.settimeout(20)
-            config = AgentConfig(peers=[PeerConfig("lb1")], agent_section=SWITCH)
-            os.environ["NOTIFY_SOCKET"] = str(path)
-            try:
-                self.daemon = self.start_agent(config)
-            finally:
-                del os.environ["NOTIFY_SOCKET"]
-            self.assertEqual(notified.recv(1000), b"READY=1")
-            self.reloaded()
-            assert self.daemon.process is not None
-            self.assertEqual(notified.recv(1000), f"MAINPID={self.daemon.process.pid}".encode())
-
 
 class RefusedTest(SoftRestartTest):
     """The old process stays in charge, and says why."""
@@ -339,7 +323,7 @@ class RefusedTest(SoftRestartTest):
 
     def test_a_binary_that_dies_as_soon_as_it_serves(self) -> None:
         """The old process has not gone yet, and takes its place again, whatever it has said of the restart."""
-        self.replaced_binary(f"#!{sys.executable}\n{_DIES_ONCE_IT_SERVES}")
+        self.replaced_binary(f"#!{sys.executable}\n{DIES_ONCE_IT_SERVES}")
         self.daemon.ask("reload")
         wait.until(lambda: self.daemon.errors().get("reload-failed"), lambda count: count == 1,
                    what="the old process is in charge")

@@ -99,6 +99,7 @@ class Agent:
         self.program = daemon_path()
         self.environment: dict[str, str] = {}
         self.prefix: list[str] = []  # of the command, such as one that enters a network namespace
+        self.sockets: Sequence[int] = ()  # that the process has under the same numbers
         (directory / "state").mkdir(parents=True, exist_ok=True)
 
     def write_config(self) -> None:
@@ -107,7 +108,7 @@ class Agent:
     def start(self) -> "Agent":
         self.write_config()
         self.process = Process("stickmeshd", [*self.prefix, self.program, "-f", str(self.config_path)],
-                               self.log_path, self.environment)
+                               self.log_path, self.environment, sockets=self.sockets)
         wait.until(self._answers, what="stickmeshd answers on its runtime socket", timeout=10.0)
         return self
 

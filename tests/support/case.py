@@ -92,13 +92,18 @@ class MeshTest(HaproxyTest):
         self.instances: dict[str, HAProxy] = {}
 
     def start_agent(self, config: AgentConfig, port: int | None = None, directory: Path | None = None,
-                    prefix: list[str] | None = None) -> Agent:
+                    prefix: list[str] | None = None, environment: dict[str, str] | None = None) -> Agent:
         """Each of several agents needs a |directory| of its own."""
         daemon = Agent(directory or self.directory, config, port)
         daemon.prefix = prefix or []
-        self.addCleanup(self._end_agent, daemon)
-        self._sources.append((f"stickmeshd {config.name}", daemon.log))
+        daemon.environment = environment or {}
+        self.adopt_agent(daemon)
         return daemon.start()
+
+    def adopt_agent(self, daemon: Agent) -> None:
+        """It is ended with the test, and a failure shows its log."""
+        self.addCleanup(self._end_agent, daemon)
+        self._sources.append((f"stickmeshd {daemon.config.name}", daemon.log))
 
     def _end_agent(self, daemon: Agent) -> None:
         if daemon.process is not None and daemon.process.running():

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Sequence
 
 from support import wait
 
@@ -16,13 +17,15 @@ class Process:
     """One child whose output goes to |log_path|, so that a failure can show it."""
 
     def __init__(self, name: str, argv: list[str], log_path: Path, env: dict[str, str] | None = None,
-                 own_session: bool = False) -> None:
-        """|own_session| keeps a Ctrl-C at the terminal from reaching the child before its parent ends it."""
+                 own_session: bool = False, sockets: Sequence[int] = ()) -> None:
+        """|own_session| keeps a Ctrl-C at the terminal from reaching the child before its parent ends it. The child has
+        |sockets| under the same numbers."""
         self.name = name
         self.log_path = log_path
         with open(log_path, "ab") as log:
             self._child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                           env={**os.environ, **(env or {})}, start_new_session=own_session)
+                                           env={**os.environ, **(env or {})}, start_new_session=own_session,
+                                           pass_fds=sockets)
         self.pid = self._child.pid
         _RUNNING.add(self)
 
