@@ -134,6 +134,7 @@ class CheckTest(MeshTest):
     def test_a_port_that_is_taken(self) -> None:
         port = free_port()
         self.listener(port=port)
+        (self.directory / "state").mkdir()
         config = AgentConfig(peers=[PeerConfig("lb1")])
         path = self.directory / "taken.toml"
         path.write_text(config.toml(self.directory, port))

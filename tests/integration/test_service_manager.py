@@ -13,7 +13,7 @@ import unittest.mock
 from pathlib import Path
 
 from integration.test_soft_restart import DIES_ONCE_IT_SERVES, SWITCH
-from support import peer, wait, wire
+from support import peer, spop, wait, wire
 from support.agent import Agent, AgentConfig, PeerConfig, control_path, daemon_path
 from support.case import MeshTest, http_table
 from support.ports import free_port
@@ -21,6 +21,7 @@ from support.process import Process
 from support.service_manager import ServiceManager, handed
 
 TABLE = '\n[[table]]\nname = "login"\ndefine = "type string len 32 size 1k expire 10m store gpc0"\n'
+LIMIT = '\n[[limit]]\nname = "api"\ntable = "login"\ntype = "gpc0"\nabove = 100\n'
 
 
 class ServiceTest(MeshTest):
@@ -32,7 +33,7 @@ class ServiceTest(MeshTest):
         self.addCleanup(self.manager.close)
 
     def config(self, **options: str) -> AgentConfig:
-        options = {"agent_section": SWITCH, "extra": TABLE, **options}
+        options = {"agent_section": SWITCH, "extra": TABLE + LIMIT, **options}
         return AgentConfig(peers=[PeerConfig("lb1")], **options)  # type: ignore[arg-type]
 
     def serve(self, watchdog: int | None = None, **options: str) -> Agent:
@@ -135,6 +136,30 @@ class StatusTest(ServiceTest):
         self.assertEqual(self.manager.values("STOPPING"), ["1"])
         self.assertEqual(self.manager.status(), "writing the snapshot")
         self.assertGreaterEqual(int(self.manager.values("EXTEND_TIMEOUT_USEC")[0]), 10_000_000)
+
+    def test_draining(self) -> None:
+        port = free_port()
+        config = self.config(agent_section='drain-timeout = "10m"')
+        config.spoe = [f"127.0.0.1:{port}"]
+        daemon = self.start_agent(config, environment=self.manager.environment(200_000))
+        assert daemon.process is not None
+        self.assertIn(f", SPOE at 127.0.0.1:{port}", wait.until(self.manager.status, what="a status"))
+        client = spop.Client(port)
+        self.addCleanup(client.close)
+        track = spop.message("track", table="login", key="joe", gpc0=1)
+        client.event(track)
+        # A frame that has begun: it is waited for.
+        client.send(spop.Frame(spop.NOTIFY, spop.FIN, 1, 1, track).encode()[:4])
+        daemon.process.send_signal(signal.SIGTERM)
+        wait.until(self.manager.status,
+                   lambda status: status == "events are answered until HAProxy goes elsewhere, for 10m at most",
+                   what="the status says what is waited for")
+        self.assertGreater(int(self.manager.values("EXTEND_TIMEOUT_USEC")[0]), 600_000_000)
+        self.manager.wait_beats(daemon.process.pid)
+        daemon.process.send_signal(signal.SIGTERM)
+        self.assertEqual(daemon.process.wait(30), 0)
+        self.manager.settled()
+        self.assertEqual(self.manager.status(), "writing the snapshot")
 
     def test_ready_comes_when_all_can_connect(self) -> None:
         answers: list[str] = []
@@ -282,6 +307,23 @@ class ActivationTest(ServiceTest):
         with socket.socket(socket.AF_UNIX) as later:
             later.connect(str(path))
 
+    def test_both_families_at_once(self) -> None:
+        """What ListenStream=PORT makes."""
+        try:
+            both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+        except (OSError, ValueError) as error:
+            self.skipTest(f"no IPv6: {error}")
+        self.addCleanup(both.close)
+        self.port = both.getsockname()[1]
+        config = self.config()
+        config.peers.append(PeerConfig("lb2"))
+        config.host = "[::]"
+        config.allow_from = '["127.0.0.0/8", "::1/128"]'
+        self.start_activated([both], config)
+        self.assertNotIn("nobody is accepted", self.daemon.log())
+        self.session(socket.create_connection(("127.0.0.1", self.port)), "lb1")
+        self.session(socket.create_connection(("::1", self.port)), "lb2")
+
     def test_a_soft_restart_hands_them_on(self) -> None:
         self.start_activated([self.tcp])
         for _ in range(2):
@@ -384,6 +426,14 @@ class BadInputTest(ServiceTest):
         (self.directory / "state").rmdir()
         (self.directory / "state").touch()
         self.assertIn("cannot be used: Not a directory", self.refused(daemon))
+
+    def test_a_state_directory_on_a_file_system_that_is_not_written(self) -> None:
+        self.need_root()
+        daemon = self.agent()
+        daemon.prefix = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o ro tmpfs "$0" && exec "$@"',
+                         str(self.directory / "state")]
+        self.assertIn("cannot be used: Read-only file system: mount it writable; a service needs StateDirectory= or "
+                      "ReadWritePaths= for it", self.refused(daemon))
 
     def test_a_state_directory_of_somebody_else(self) -> None:
         self.need_root()
@@ -536,8 +586,13 @@ class FullDiskTest(ServiceTest):
             self.assertIn("in maintenance", answer)
             self.assertIn(unsaved, answer)
             self.assertIn("No space left on device", answer)
+        answer = self.daemon.ask("set limit api 200")
+        self.assertIn("above 200", answer)
+        self.assertIn(unsaved, answer)
+        self.assertNotIn("also after a restart", answer)
         (self.state / "filler").unlink()
         self.assertNotIn(unsaved, self.daemon.ask("set peer lb1 maint"))
+        self.assertIn("also after a restart", self.daemon.ask("set limit api 300"))
         self.assertEqual(self.daemon.stop(), 0)
         self.daemon.start()
         self.assertEqual(self.daemon.peers()["lb1"]["expected"], "maint (runtime)")
