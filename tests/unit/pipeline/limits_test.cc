@@ -85,7 +85,10 @@ TEST_F(PublishedLimitsTest, EveryInstanceThatHasTheTableGetsThemAndTheirChanges)
   EXPECT_LE(lb1.received.back().remaining, seconds(2));
 
   int saved = 0;
-  agent_.hub.on_runtime_changed([&saved] { ++saved; });
+  agent_.hub.on_runtime_changed([&saved] {
+    ++saved;
+    return Result<void>();
+  });
   ASSERT_TRUE(agent_.hub.set_limit("api", LimitValue{200, true}));
   lb1.exchange(kStart + milliseconds(1200));
   EXPECT_EQ(rows(lb1), (Rows{{"api", {200, 1}}, {"login", {5, 1}}}));

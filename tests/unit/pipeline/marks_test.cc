@@ -95,7 +95,10 @@ TEST_F(MarksTest, MaintenanceTakesAnInstanceOutOfTheExpectedOnes) {
   Instance lb1(agent_.hub, "lb1", 10, kStart);
   announce(lb1, kStart);
   int saved = 0;
-  agent_.hub.on_runtime_changed([&] { ++saved; });
+  agent_.hub.on_runtime_changed([&] {
+    ++saved;
+    return Result<void>();
+  });
   ASSERT_TRUE(agent_.hub.set_maintenance("lb2", true).has_value());
   lb1.exchange(kStart + milliseconds(600));
   EXPECT_EQ(marks(lb1).back().cells, (std::vector<std::uint64_t>{1'700'000'002, 1, 1}));
