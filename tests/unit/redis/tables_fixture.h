@@ -20,7 +20,7 @@ class TablesTest : public ::testing::Test {
 
   explicit TablesTest(const char* mirrored = "*")
       : rules_({{pipeline::Pattern("sum*"), pipeline::Pattern("total*")}}, {"stickmesh", "limits"},
-               {pipeline::Pattern("same*")}, pipeline::Pattern(mirrored)) {}
+               {pipeline::Pattern("same*")}, pipeline::Rules::Mirrored{pipeline::Pattern(mirrored), {}}) {}
 
   pipeline::TableRecord& declare(const std::string& name, Types types = {{DataType::kGpc0}},
                                  Duration expire = std::chrono::minutes(10), KeyType key = KeyType::kString,
