@@ -62,6 +62,20 @@ def accepted(host: Host) -> None:
     expect(not useless, "\n".join(useless))
 
 
+@step("README's \"Install\", from the packages to the first refused request")
+def first_refused(host: Host) -> None:
+    host.write(CONFIG, replaced(host.read(CONFIG), ('#name = "agent-lb1"', 'name = "agent-1"'),
+                                ('#[[peer]]\n#name = "lb1"\n#address = "192.0.2.11:10000"',
+                                 '[[peer]]\nname = "lb1"\naddress = "127.0.0.1:10000"')))
+    host.run("stickmeshd", "-c")
+    host.systemctl("restart", UNIT)
+    host.haproxy(host.read(f"{DOC}/stickmesh-haproxy/examples/first.cfg"))
+    wait.until(lambda: host.ctl("show", "peers"), lambda text: "synchronised" in text, what="the instance is synchronised")
+    expect([web.get(8080) for _ in range(25)] == [200] * 20 + [429] * 5, "not the first 20 requests, and no more, are served")
+    host.wait(lambda: host.counted("ip.total", "http_req_rate"), 25, "the total of all 25")
+    host.ctl("show", "table", "ip.total", "origins")
+
+
 @step("the config edited as the recipes say; systemctl reload moves the main PID")
 def configured(host: Host) -> None:
     for address in ("192.0.2.21", "192.0.2.22", "192.0.2.31"):
