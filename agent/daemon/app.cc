@@ -61,7 +61,7 @@ App::App(const config::Config& config, std::string config_file, std::string prog
       admins_(loop_),
       work_timer_(loop_, [this] { work(); }),
       work_deferred_(loop_, [this] { work(); }),
-      end_timer_(loop_, [this] { loop_.stop(); }) {
+      end_timer_(loop_, [this] { leave(); }) {
   commands_.set_spoe(spoe_);
   if (!config.hook.empty()) {
     hooks_.emplace(hub_, hook_setups_of(config));
@@ -197,7 +197,9 @@ Handover::Listening App::listening() const {
     for (const net::Listener& listener : listeners_) {
       if (sockets_.activated(listener.fd()) == activated) listening.sockets.push_back(listener.fd());
     }
-    if (activated) listening.activated = listening.sockets.size();
+    if (!activated) break;
+    sockets_.add_unused(listening.sockets);
+    listening.activated = listening.sockets.size();
   }
   return listening;
 }
@@ -243,7 +245,15 @@ void App::retire(pid_t successor) {
   if (redis_) redis_->stop();
   spoe_.hand_on();
   lines_.drop_all();
-  end_timer_.set(loop_.now() + kGrace);
+  retired_at_ = loop_.now();
+  end_timer_.set(retired_at_ + kGrace);
+}
+
+// To the service manager, one that goes before its successor is known has ended the service.
+void App::leave() {
+  constexpr Duration kPatience{10'000};
+  if (!service_manager_.owes() || loop_.now() >= retired_at_ + kPatience) return loop_.stop();
+  end_timer_.set(loop_.now() + Duration(100));
 }
 
 Result<void> App::restore_runtime() {
@@ -413,10 +423,11 @@ void App::stop(const char* signal) {
 
 void App::end() {
   service_manager_.stopping(restores_ ? "stopping" : "writing the snapshot", kToWriteTheLast);
+  // The snapshot needs descriptors, of which there may be none left.
+  listeners_.clear();
   // Else the next start would not ask Redis again.
   if (!restores_) failed_ = !snapshots_.finish();
   if (redis_) redis_->stop();
-  listeners_.clear();
   peers_.close_all({Reason::kConnectionLost, "this agent stops"});
   diallers_.clear();
   lines_.close_all({Reason::kConnectionLost, "this agent stops"});

@@ -56,6 +56,7 @@ class App {
   void freeze();
   void thaw();
   void retire(pid_t successor);
+  void leave();
   /// The service manager's line of an agent that is well.
   std::string serving_line() const;
   /// Nothing comes of a soft restart.
@@ -103,6 +104,7 @@ class App {
   net::Timer work_timer_;
   net::Deferred work_deferred_;
   net::Timer end_timer_;
+  TimePoint retired_at_{};
   std::optional<Takeover> takeover_;
   bool failed_ = false;
   std::list<net::Signal> signals_;

@@ -240,7 +240,7 @@ void Handover::child_may_have_ended() {
 
 void Handover::fail(std::string why, bool again) {
   const bool was_frozen = frozen();
-  const bool served = phase_ == Phase::kGoing;
+  const bool served = phase_ == Phase::kGoing || phase_ == Phase::kGone;
   timer_.stop();
   end_process();
   if (served) {

@@ -5,13 +5,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "agent/base/log.h"
-#include "agent/net/systemd.h"
 
 namespace stickmesh::daemon {
 
 namespace {
+
+constexpr std::string_view kReady = "READY=1\n";
 
 // systemd ignores a status that is no UTF-8, and takes each line for an assignment of its own.
 std::string status_line(std::string_view status) {
@@ -27,7 +29,8 @@ std::string status_line(std::string_view status) {
 
 }  // namespace
 
-ServiceManager::ServiceManager(net::Loop& loop) : loop_(loop), timer_(loop, [this] { beat(); }) {
+ServiceManager::ServiceManager(net::Loop& loop)
+    : loop_(loop), timer_(loop, [this] { beat(); }), again_(loop, [this] { pay(); }) {
   const auto watchdog = net::take_watchdog();
   if (!watchdog) {
     log::warning("{}: the watchdog is not answered", to_string(watchdog.error()));
@@ -37,20 +40,20 @@ ServiceManager::ServiceManager(net::Loop& loop) : loop_(loop), timer_(loop, [thi
 }
 
 void ServiceManager::ready(std::string_view status) {
-  tell("READY=1\n" + status_line(status));
+  tell_surely(std::string(kReady) + status_line(status));
   start_beating();
 }
 
 // It may be that the other one has died before it could name this one.
 void ServiceManager::take_charge(std::string_view status) {
-  tell(fmt::format("MAINPID={}\n{}", ::getpid(), status_line(status)));
+  tell_surely(fmt::format("MAINPID={}\n{}", ::getpid(), status_line(status)));
   start_beating();
 }
 
 void ServiceManager::hand_on(pid_t successor) {
   if (timer_.active()) beat();
   timer_.stop();
-  tell(fmt::format("MAINPID={}", successor));
+  tell_surely(fmt::format("MAINPID={}", successor));
 }
 
 void ServiceManager::status(std::string_view status) {
@@ -62,10 +65,26 @@ void ServiceManager::stopping(std::string_view status, Duration limit) {
                    std::chrono::microseconds(limit).count()));
 }
 
-void ServiceManager::tell(std::string_view what) {
-  const auto told = net::notify_systemd(what);
+bool ServiceManager::tell(std::string_view what) {
+  const auto told = notifier_.send(what);
   if (!told && heard_) log::warning("{}", to_string(told.error()));
   heard_ = told.has_value();
+  return heard_;
+}
+
+void ServiceManager::tell_surely(std::string what) {
+  if (owed_.starts_with(kReady)) what.insert(0, kReady);
+  owed_ = std::move(what);
+  pay();
+}
+
+void ServiceManager::pay() {
+  constexpr Duration kTryAgainAfter{200};
+  if (tell(owed_)) {
+    owed_.clear();
+  } else {
+    again_.set(loop_.now() + kTryAgainAfter);
+  }
 }
 
 void ServiceManager::start_beating() {

@@ -8,6 +8,7 @@
 
 #include "agent/base/time.h"
 #include "agent/net/loop.h"
+#include "agent/net/systemd.h"
 #include "agent/net/timer.h"
 
 namespace stickmesh::daemon {
@@ -29,17 +30,25 @@ class ServiceManager {
   /// listened to, what it said before would be lost.
   void hand_on(pid_t successor);
   void status(std::string_view status);
+  /// Who is in charge could not be told yet; it is tried again.
+  bool owes() const { return !owed_.empty(); }
   /// It ends, within |limit|, which may be more than the service manager would wait.
   void stopping(std::string_view status, Duration limit);
 
  private:
-  void tell(std::string_view what);
+  bool tell(std::string_view what);
+  /// What must not get lost: systemd would end what it believes to hang, or to have ended.
+  void tell_surely(std::string what);
+  void pay();
   void beat();
   void start_beating();
 
   net::Loop& loop_;
   std::optional<Duration> interval_;  ///< between two signs of life
+  net::Notifier notifier_;
   net::Timer timer_;
+  std::string owed_;
+  net::Timer again_;
   bool heard_ = true;  ///< so that the log says once that it is not
 };
 

@@ -23,7 +23,7 @@ std::string_view advice_for(const net::SocketAddress& address) {
   const bool unlike_haproxy = address.family() == net::Family::kAbstract &&
                               !(net::SocketAddress::parse(address.to_string()) == address);
   return unlike_haproxy ? "HAProxy cannot connect to such a name: use a path or a port in the socket unit"
-                        : "add this address to a `listen` and restart, or remove it from the socket unit";
+                        : "add this address to a `listen` and reload, or remove it from the socket unit";
 }
 
 }  // namespace
@@ -75,13 +75,16 @@ void Sockets::close_rest() {
     if (activated(left.get())) {
       log::notice("nobody is accepted on {}, which the service manager has opened: {}", address.to_string(),
                   advice_for(address));
-      std::erase(activated_, left.get());
       continue;
     }
     log::notice("nobody is accepted on {} any more", address.to_string());
     if (address.family() == net::Family::kUnix) ::unlink(std::string(address.path()).c_str());
   }
-  inherited_.clear();
+  std::erase_if(inherited_, [this](const net::UniqueFd& left) { return !activated(left.get()); });
+}
+
+void Sockets::add_unused(std::vector<int>& sockets) const {
+  for (const net::UniqueFd& left : inherited_) sockets.push_back(left.get());
 }
 
 }  // namespace stickmesh::daemon

@@ -20,8 +20,11 @@ class Sockets {
   /// |key|: of the config, for errors.
   Result<net::UniqueFd> open(std::string_view key, const std::string& address,
                              const net::ListenOptions& options);
-  /// What nobody has opened is accepted on no more.
+  /// What nobody has opened is accepted on no more. The service manager's are kept, for a config that names
+  /// them: others cannot open their addresses.
   void close_rest();
+  /// The service manager's that nobody has opened, which the next process may want.
+  void add_unused(std::vector<int>& sockets) const;
   /// Whether the socket is the service manager's.
   bool activated(int socket) const;
 

@@ -68,27 +68,30 @@ bool listens(int descriptor) {
 
 }  // namespace
 
-Result<void> notify_systemd(std::string_view state) {
+Notifier::Notifier() {
   const char* const target = std::getenv("NOTIFY_SOCKET");
-  if (target == nullptr || *target == '\0') return {};
-  const std::string_view path(target);
+  if (target == nullptr || *target == '\0') return;
+  path_ = target;
+  socket_.reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+
+Result<void> Notifier::send(std::string_view state) const {
+  if (path_.empty()) return {};
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if ((path.front() != '/' && path.front() != '@') || path.size() >= sizeof address.sun_path) {
-    return refuse(Reason::kSystem, fmt::format("NOTIFY_SOCKET={} is no UNIX socket", path));
+  if ((path_.front() != '/' && path_.front() != '@') || path_.size() >= sizeof address.sun_path) {
+    return refuse(Reason::kSystem, fmt::format("NOTIFY_SOCKET={} is no UNIX socket", path_));
   }
-  path.copy(address.sun_path, path.size());
+  path_.copy(address.sun_path, path_.size());
   // Abstract, and unlike HAProxy's names not padded: the length counts.
-  if (path.front() == '@') address.sun_path[0] = '\0';
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
-
-  const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (path_.front() == '@') address.sun_path[0] = '\0';
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path_.size());
   // It must not be possible to hold up the event loop by not reading.
-  if (!fd || ::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
-                      reinterpret_cast<const sockaddr*>(&address), size) < 0) {
+  if (::sendto(socket_.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+               reinterpret_cast<const sockaddr*>(&address), size) < 0) {
     const int error = errno;
     return refuse(Reason::kSystem,
-                  fmt::format("cannot notify systemd on {}: {}", path, std::strerror(error)));
+                  fmt::format("cannot notify systemd on {}: {}", path_, std::strerror(error)));
   }
   return {};
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -10,10 +11,20 @@
 
 namespace stickmesh::net {
 
-/// Tells systemd, such as "READY=1" or "STOPPING=1\nSTATUS=draining". Does nothing when the service manager
-/// did not ask ($NOTIFY_SOCKET is unset), and never waits. The environment is read at each call, because a
-/// soft restart's child inherits it.
-Result<void> notify_systemd(std::string_view state);
+/// The way to systemd ($NOTIFY_SOCKET, which a soft restart's child inherits).
+class Notifier {
+ public:
+  /// Its descriptor is opened at once: later there may be none left.
+  Notifier();
+
+  /// Tells it, such as "READY=1" or "STOPPING=1\nSTATUS=draining". Does nothing when the service manager did
+  /// not ask, and never waits.
+  Result<void> send(std::string_view state) const;
+
+ private:
+  std::string path_;  ///< empty: nobody has asked
+  UniqueFd socket_;
+};
 
 /// How long systemd waits for the next WATCHDOG=1 of this process; nothing when it does not watch. Whoever is
 /// started from here on in the place of this process is watched likewise: $WATCHDOG_PID, which would say

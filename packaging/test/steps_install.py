@@ -34,10 +34,11 @@ def owned(host: Host) -> None:
     expect(re.search(rf"^Uid:\t{user}\t{user}\t{user}\t", status, re.M), "the agent runs as another user")
 
 
-@step("files are where they are promised, and completions can be sourced")
+@step("files are where they are promised, no upgrade stops anything, and completions can be sourced")
 def complete(host: Host) -> None:
     absent = [path for path in PROMISED if not host.outside(path).exists()]
     expect(not absent, f"missing: {' '.join(absent)}")
+    expect(not host.outside("/var/lib/dpkg/info/stickmesh.preinst").exists(), "an upgrade would stop something first")
     for name in ("stickmeshctl", "stickmeshd"):
         host.run("bash", "-euc", f". /usr/share/bash-completion/completions/{name}; complete -p {name}")
 

@@ -43,7 +43,7 @@ def upgraded(host: Host) -> None:
     expect("1000000" in host.ctl("show", "limits"), "the limit set at run time is forgotten")
 
 
-@step("upgrade with a broken config: the old process serves on; dpkg, status and exit code say so")
+@step("upgrade with a broken config: the old process serves on; dpkg, status and the exit code of reload say so")
 def not_upgraded(host: Host) -> None:
     before = host.main_pid()
     host.write(CONFIG, f"{host.agent_config}\n[nonsense]\nkey = 1\n")

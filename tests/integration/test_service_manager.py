@@ -347,6 +347,12 @@ class ActivationTest(ServiceTest):
         notice = f"nobody is accepted on {path}, which the service manager has opened: add this address to a `listen`"
         wait.until(lambda: notice in self.daemon.log(), what="the log says so")
         self.assertTrue(path.exists())
+        config.toml = with_path  # type: ignore[method-assign]
+        self.assertRegex(self.daemon.reload(), "^done: ")
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(path))
+        self.session(client)
+        self.wait_joe()
 
     def test_one_that_no_listen_names(self) -> None:
         other = socket.create_server(("127.0.0.1", 0))
@@ -357,7 +363,7 @@ class ActivationTest(ServiceTest):
             log = self.daemon.log()
             for address in (f"127.0.0.1:{other.getsockname()[1]}", str(path)):
                 self.assertIn(f"nobody is accepted on {address}, which the service manager has opened: add this address "
-                              "to a `listen` and restart, or remove it from the socket unit", log)
+                              "to a `listen` and reload, or remove it from the socket unit", log)
             self.assertIn(f"abns@{unpadded}, which the service manager has opened: HAProxy cannot connect", log)
             self.assertTrue(path.exists())
 

@@ -23,7 +23,7 @@ using testing::HasSubstr;
 
 using Names = std::set<std::string>;
 
-struct Key {
+struct Documented {
   std::string section;  ///< "peers.tls"
   std::string name;
   std::string value;  ///< as it stands in the file
@@ -59,19 +59,19 @@ class Reference : public testing::Test {
   static std::string joined(const std::vector<std::string>& lines) {
     return fmt::format("{}\n", fmt::join(lines, "\n"));
   }
-  std::string with(const Key& key, const std::string& value) const {
+  std::string with(const Documented& key, const std::string& value) const {
     std::vector<std::string> lines = lines_;
     lines[key.line] = fmt::format("{} = {}", key.name, value);
     return joined(lines);
   }
-  std::string without(const Key& key) const {
+  std::string without(const Documented& key) const {
     std::vector<std::string> lines = lines_;
     lines[key.line].clear();
     return joined(lines);
   }
 
   /// What is found about |key| alone when it has |value|: others may depend on it.
-  std::string complaint(const Key& key, const std::string& value) const {
+  std::string complaint(const Documented& key, const std::string& value) const {
     for (const std::string& finding : findings(with(key, value))) {
       const std::size_t begin = finding.find(' ') + 1;
       if (finding.compare(begin, key.path().size() + 2, key.path() + ": ") == 0) return finding;
@@ -98,7 +98,7 @@ class Reference : public testing::Test {
 
   std::vector<std::string> lines_;
   std::map<std::string, std::size_t> headers_;  ///< line by section
-  std::vector<Key> keys_;
+  std::vector<Documented> keys_;
   std::string head_;  ///< the comments before the first section
 
  private:
@@ -137,7 +137,7 @@ TEST_F(Reference, HasTheKeysThatTheParserKnowsAndNoOther) {
     written[dot == std::string::npos ? "" : section.substr(0, dot)].insert(section.substr(dot + 1));
     written[section];
   }
-  for (const Key& key : keys_) written[key.section].insert(key.name);
+  for (const Documented& key : keys_) written[key.section].insert(key.name);
   for (const auto& [section, names] : written) EXPECT_EQ(names, known(section)) << "[" << section << "]";
 }
 
@@ -149,7 +149,7 @@ TEST_F(Reference, NamesWhatAListenerIsWrittenWith) {
 
 TEST_F(Reference, SetsEachKeyToItsDefaultUnlessItSaysOtherwise) {
   const Config whole = config_of(joined(lines_));
-  for (const Key& key : keys_) {
+  for (const Documented& key : keys_) {
     if (key.required()) continue;
     const Config less = config_of(without(key));
     EXPECT_EQ(less == whole, !key.is_example()) << key.path() << " = " << key.value;
@@ -157,7 +157,7 @@ TEST_F(Reference, SetsEachKeyToItsDefaultUnlessItSaysOtherwise) {
 }
 
 TEST_F(Reference, MarksTheKeysThatMustBeGiven) {
-  for (const Key& key : keys_) {
+  for (const Documented& key : keys_) {
     const std::string text = without(key);
     const std::vector<std::string> found = findings(text);
     const bool missed = std::any_of(found.begin(), found.end(), [&](const std::string& finding) {
@@ -173,7 +173,7 @@ const std::regex kRange(R"((\d+\w*) to (\d+\w*))");
 
 TEST_F(Reference, HasTheRangesThatTheParserHas) {
   std::size_t ranges = 0;
-  for (const Key& key : keys_) {
+  for (const Documented& key : keys_) {
     Names said;
     for (const std::string& note : key.notes) {
       if (std::regex_match(note, kRange)) said.insert(note);
@@ -216,7 +216,7 @@ Ends ends_of(const std::string& least, const std::string& most) {
 }
 
 TEST_F(Reference, TheEndsOfARangeAreTakenAndWhatIsBeyondIsNot) {
-  for (const Key& key : keys_) {
+  for (const Documented& key : keys_) {
     for (const std::string& note : key.notes) {
       std::smatch range;
       if (!std::regex_match(note, range, kRange)) continue;
@@ -232,7 +232,7 @@ TEST_F(Reference, TheEndsOfARangeAreTakenAndWhatIsBeyondIsNot) {
 TEST_F(Reference, HasTheWordsAmongWhichTheParserLetsChoose) {
   static const std::regex kWords(R"([a-z]+(, [a-z]+)+)");
   std::size_t choices = 0;
-  for (const Key& key : keys_) {
+  for (const Documented& key : keys_) {
     Names said;
     for (const std::string& note : key.notes) {
       if (std::regex_match(note, kWords)) said.insert(note);
@@ -252,7 +252,7 @@ TEST_F(Reference, HasTheWordsAmongWhichTheParserLetsChoose) {
 
 TEST_F(Reference, SaysOfWhichKeysThisBuildMakesNoUse) {
   Names said;
-  for (const Key& key : keys_) {
+  for (const Documented& key : keys_) {
     if (key.text.rfind(" Not in this build:", 0) == 0) said.insert(key.path());
   }
   EXPECT_EQ(said, Names(std::begin(kNotInThisBuild), std::end(kNotInThisBuild)));

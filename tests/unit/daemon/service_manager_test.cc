@@ -84,6 +84,16 @@ TEST_F(ServiceManagerTest, OnlyTheOneInChargeAnswersTheWatchdog) {
   EXPECT_TRUE(run_until_beats(2));
 }
 
+TEST_F(ServiceManagerTest, WhatMustNotGetLostIsSaidAgain) {
+  ServiceManager manager(loop);
+  while (!manager.owes()) manager.ready("fine");
+  manager.hand_on(77);
+  EXPECT_TRUE(manager.owes());
+  (void)heard();
+  EXPECT_TRUE(run_until([&] { return !manager.owes(); }));
+  EXPECT_EQ(heard(), Messages{"READY=1\nMAINPID=77"});
+}
+
 TEST_F(ServiceManagerTest, AStopAsksForItsTime) {
   ServiceManager manager(loop);
   manager.stopping("writing the snapshot", std::chrono::seconds(90));

@@ -1,5 +1,6 @@
 #include "agent/net/systemd.h"
 
+#include <sys/resource.h>
 #include <sys/un.h>
 
 #include <cstddef>
@@ -38,23 +39,37 @@ class NotifyTest : public ::testing::Test {
 TEST_F(NotifyTest, SendsOneDatagramToThePath) {
   const TemporaryDirectory directory;
   bind_to(directory.file("notify"));
-  ASSERT_TRUE(notify_systemd("READY=1\nSTATUS=ready").has_value());
+  ASSERT_TRUE(Notifier().send("READY=1\nSTATUS=ready").has_value());
   EXPECT_EQ(received(), "READY=1\nSTATUS=ready");
 }
 
 TEST_F(NotifyTest, KnowsAbstractNames) {
   bind_to("@stickmesh-notify-" + std::to_string(::getpid()));
-  ASSERT_TRUE(notify_systemd("STOPPING=1").has_value());
+  ASSERT_TRUE(Notifier().send("STOPPING=1").has_value());
   EXPECT_EQ(received(), "STOPPING=1");
 }
 
 TEST_F(NotifyTest, IsSilentWhenNobodyAskedAndSaysWhyItFailed) {
   ::unsetenv("NOTIFY_SOCKET");
-  EXPECT_TRUE(notify_systemd("READY=1").has_value());
+  EXPECT_TRUE(Notifier().send("READY=1").has_value());
   ::setenv("NOTIFY_SOCKET", "/nonexistent/notify", 1);
-  EXPECT_FALSE(notify_systemd("READY=1").has_value());
+  EXPECT_FALSE(Notifier().send("READY=1").has_value());
   ::setenv("NOTIFY_SOCKET", "vsock:2:1", 1);
-  EXPECT_FALSE(notify_systemd("READY=1").has_value());
+  EXPECT_FALSE(Notifier().send("READY=1").has_value());
+}
+
+TEST_F(NotifyTest, NeedsNoDescriptorLater) {
+  const TemporaryDirectory directory;
+  bind_to(directory.file("notify"));
+  const Notifier notifier;
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const bool told = notifier.send("WATCHDOG=1").has_value();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(told);
+  EXPECT_EQ(received(), "WATCHDOG=1");
 }
 
 }  // namespace
