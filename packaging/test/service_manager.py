@@ -226,7 +226,7 @@ class Manager:
         if verb == "list-units":
             return "".join(f"{service.file.name} loaded {service.state} - {service.file.last('Description')}\n"
                            for service in self.matching(names or ["*"])
-                           if service.state == options.get("--state", "active"))
+                           if service.state in options.get("--state", "active").split(","))
         action = {"is-active": self.is_active, "is-enabled": self.is_enabled, "status": self.show_status,
                   "enable": self.enable_named, "preset": self.enable_named, "start": self.start_named, "stop": self.stop_named, "reload": self.reload_named,
                   "restart": self.restart_named}.get(verb)
