@@ -138,6 +138,8 @@ class InstancesTest(SameNamesTest):
         """Of the two one is counted, wherever one asks, and never both; when it is gone, the other is."""
         self.start()
         second = self.start_second()
+        wait.until(lambda: second.value("mesh/http", "joe", "http_req_cnt"), lambda value: value == self.counted["lb1"],
+                   what="the second lb1 has its lesson, which would overwrite what it counts before")
         second.set("mesh/http", "joe", http_req_cnt=100)
         for _ in range(3):
             self.count(lb1=1, lb2=1)
