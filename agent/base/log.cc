@@ -4,6 +4,12 @@
 #include <spdlog/sinks/syslog_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <cstdlib>
 #include <memory>
 
 namespace stickmesh::log {
@@ -27,24 +33,35 @@ spdlog::level::level_enum spdlog_level(Level level) {
   return spdlog::level::info;
 }
 
+/// Whether stderr is the journal of a service manager, which stamps lines itself (sd-daemon(3),
+/// systemd.exec(5)).
+bool stderr_is_journal() {
+  const char* const journal = std::getenv("JOURNAL_STREAM");
+  struct stat seen {};
+  return journal != nullptr && fstat(STDERR_FILENO, &seen) == 0 &&
+         fmt::format("{}:{}", seen.st_dev, seen.st_ino) == journal;
+}
+
 struct State {
   Level threshold = Level::kInfo;
   Target target = Target::kStderr;
-  std::shared_ptr<spdlog::logger> logger = make(Target::kStderr);
+  bool journal = false;
+  std::shared_ptr<spdlog::logger> logger;
 
-  static std::shared_ptr<spdlog::logger> make(Target target) {
+  State() { open(); }
+
+  void open() {
     spdlog::sink_ptr sink;
+    journal = target == Target::kStderr && stderr_is_journal();
     if (target == Target::kSyslog) {
       sink = std::make_shared<spdlog::sinks::syslog_sink_st>("stickmeshd", LOG_PID, LOG_DAEMON, true);
-      sink->set_pattern("%v");
     } else {
       sink = std::make_shared<spdlog::sinks::stderr_sink_st>();
-      sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %v");
     }
-    auto logger = std::make_shared<spdlog::logger>("stickmeshd", std::move(sink));
+    sink->set_pattern(target == Target::kSyslog || journal ? "%v" : "%Y-%m-%dT%H:%M:%S.%e%z %v");
+    logger = std::make_shared<spdlog::logger>("stickmeshd", std::move(sink));
     logger->set_level(spdlog::level::debug);
     logger->flush_on(spdlog::level::debug);
-    return logger;
   }
 };
 
@@ -55,17 +72,18 @@ State& state() {
 }
 
 constexpr std::string_view kLevelNames[] = {"debug", "info", "notice", "warning", "error"};
+constexpr int kPriorities[] = {LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, LOG_ERR};
 
 }  // namespace
 
 void configure(Level level, Target target) {
   state().threshold = level;
   state().target = target;
-  state().logger = State::make(target);
+  state().open();
 }
 
 void reopen() {
-  state().logger = State::make(state().target);
+  state().open();
 }
 
 bool enabled(Level level) {
@@ -73,7 +91,9 @@ bool enabled(Level level) {
 }
 
 void write(Level level, std::string_view line) {
-  state().logger->log(spdlog_level(level), "{}: {}", kLevelNames[static_cast<std::size_t>(level)], line);
+  const auto index = static_cast<std::size_t>(level);
+  const std::string priority = state().journal ? fmt::format("<{}>", kPriorities[index]) : std::string();
+  state().logger->log(spdlog_level(level), "{}{}: {}", priority, kLevelNames[index], line);
 }
 
 }  // namespace stickmesh::log

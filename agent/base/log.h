@@ -13,7 +13,8 @@ namespace stickmesh::log {
 enum class Level : std::uint8_t { kDebug, kInfo, kNotice, kWarning, kError };
 enum class Target : std::uint8_t { kStderr, kSyslog };
 
-/// Until this is called, lines of level info and above go to stderr.
+/// Until this is called, lines of level info and above go to stderr. A journal there gets their priority, and
+/// stamps them itself.
 void configure(Level level, Target target);
 /// Opens the target anew, for log rotation.
 void reopen();

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Callable, Iterator
 
 from scratch_root import ScratchRoot
+from stand_in import StandIn
 from support import wait
+from systemd import Systemd
 
 UNIT = "stickmeshd.service"
 CONFIG = "/etc/stickmesh/stickmesh.toml"
 STATE = "/var/lib/stickmesh"
 HAPROXY_CFG = "/etc/haproxy/haproxy.cfg"
 DOC = "/usr/share/doc"
+DEBS = "/var/cache/debs"  # where a boot takes nothing away
 
 
 class NotRun(Exception):
@@ -45,17 +48,14 @@ class Host:
     files_before: set[str]
     count: int
 
-    def __init__(self, root: ScratchRoot, packages: dict[str, Path], logs: Path) -> None:
-        self.root, self.logs = root, logs
-        self.run, self.read, self.write = root.run, root.read, root.write
-        (root.path / "tmp/debs").mkdir()
+    def __init__(self, root: ScratchRoot, manager: Systemd | StandIn, packages: dict[str, Path]) -> None:
+        self.root, self.manager = root, manager
+        self.run, self.read, self.write, self.outside = root.run, root.read, root.write, root.outside
+        self.log = manager.log
+        self.outside(DEBS).mkdir()
         for deb in packages.values():
-            shutil.copy2(deb, root.path / "tmp/debs")
-        self.agent, self.haproxy_side = (f"/tmp/debs/{packages[name].name}" for name in ("stickmesh", "stickmesh-haproxy"))
-
-    def outside(self, path: str) -> Path:
-        """|path| as the test itself reaches it."""
-        return self.root.path / path.lstrip("/")
+            shutil.copy2(deb, self.outside(DEBS))
+        self.agent, self.haproxy_side = (f"{DEBS}/{packages[name].name}" for name in ("stickmesh", "stickmesh-haproxy"))
 
     def wait(self, probe: Callable[[], object], value: object, what: str) -> None:
         wait.until(probe, lambda seen: seen == value, what=what)
@@ -64,12 +64,13 @@ class Host:
 
     def install(self, *debs: str) -> str:
         """As unattended-upgrades would; the answer is all that the operator sees."""
-        done = self.run("dpkg", "--force-confdef", "--force-confold", "-i", *debs)
+        done = self.run("apt-get", "install", "-qy", "--no-install-recommends", "--reinstall", "--allow-downgrades", "-o",
+                        "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", *debs)
         return done.stdout + done.stderr
 
     def next_version(self, number: int) -> str:
         """The agent's package with a higher version, another shipped config and another hook."""
-        folder, deb = f"/tmp/debs/{number}", f"/tmp/debs/stickmesh-{number}.deb"
+        folder, deb = f"{DEBS}/{number}", f"{DEBS}/stickmesh-{number}.deb"
         self.run("dpkg-deb", "-R", self.agent, folder)
         for name, comment in (("stickmesh.toml", "#"), ("hooks.d/ban.lua", "--")):
             with open(self.outside(f"{folder}/etc/stickmesh/{name}"), "a", encoding="utf-8") as file:
@@ -87,6 +88,9 @@ class Host:
     def systemctl(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run("systemctl", *words, check=check)
 
+    def process(self, pid: int) -> Path:
+        return self.outside(f"/proc/{pid}")
+
     def active(self, unit: str = UNIT) -> bool:
         return self.systemctl("is-active", unit, check=False).returncode == 0
 
@@ -96,15 +100,11 @@ class Host:
     def runs_installed(self, unit: str = UNIT) -> bool:
         """Whether the unit's process runs the program that is installed now."""
         installed = self.outside("/usr/sbin/stickmeshd").stat()
-        running = Path(f"/proc/{self.main_pid(unit)}/exe").stat()
+        running = (self.process(self.main_pid(unit)) / "exe").stat()
         return (installed.st_dev, installed.st_ino) == (running.st_dev, running.st_ino)
 
     def ctl(self, *words: str) -> str:
         return self.run("stickmeshctl", *words).stdout
-
-    def log(self, unit: str = UNIT) -> str:
-        path = self.logs / f"{unit}.log"
-        return path.read_text(errors="replace") if path.exists() else ""
 
     @contextlib.contextmanager
     def logged(self, *words: str, unit: str = UNIT) -> Iterator[None]:
@@ -136,20 +136,21 @@ class Host:
 # --- steps
 
 Step = Callable[[Host], None]
-STEPS: list[tuple[str, Step]] = []
+STEPS: list[tuple[str, str, Step]] = []
 
 
-def step(title: str) -> Callable[[Step], Step]:
-    """Steps run in the order in which they are declared, and each builds on those before it."""
+def step(title: str, *, under: str = "") -> Callable[[Step], Step]:
+    """Steps run in the order in which they are declared, and each builds on those before it. |under| names the only manager
+    that can show something."""
     def declared(function: Step) -> Step:
-        STEPS.append((title, function))
+        STEPS.append((title, under, function))
         return function
     return declared
 
 
 def run_steps(host: Host) -> int:
     passed = failed = left_out = 0
-    for title, function in STEPS:
+    for title, function in [(title, function) for title, under, function in STEPS if under in ("", host.manager.name)]:
         started, problem = time.monotonic(), ""
         try:
             function(host)
@@ -161,6 +162,7 @@ def run_steps(host: Host) -> int:
             problem = f"\n{error}".rstrip().replace("\n", "\n        ") or f" {error!r}"
         passed, failed = passed + (not problem), failed + bool(problem)
         print(f"{'FAILED' if problem else 'ok':7} {title} ({time.monotonic() - started:.1f} s){problem}", flush=True)
+    host.manager.keep_logs()
     # The line that tests/integration/run ends with, too.
     print(f"{passed} passed, {failed} failed, {left_out} not run")
     return int(failed > 0)

@@ -2,10 +2,11 @@
 would be dangerous outside goes through `ScratchRoot.run`."""
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
-import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -28,6 +29,11 @@ def _host(*argv: str) -> str:
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
+def unshare(namespaces: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).unshare(namespaces):
+        raise OSError(ctypes.get_errno(), "unshare of namespaces")
+
+
 def depends(deb: Path) -> list[str]:
     """The packages that |deb| needs; of alternatives the first."""
     field = _host("dpkg-deb", "-f", str(deb), "Depends")
@@ -37,25 +43,41 @@ def depends(deb: Path) -> list[str]:
 class ScratchRoot:
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.leave()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500m,mode=755", "scratch", path], check=True)
 
     def run(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a command inside, and says with both outputs when it fails."""
-        if not (self.path / _MARKER).exists() or os.stat(self.path).st_dev == os.stat("/").st_dev:
-            raise RuntimeError(f"{self.path} is not the scratch root")
+        if not (self.view / _MARKER).exists() or os.stat(self.view).st_dev == os.stat("/").st_dev:
+            raise RuntimeError(f"{self.view} is not the scratch root")
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root",
                        "DEBIAN_FRONTEND": "noninteractive"}
-        done = subprocess.run(["chroot", str(self.path), *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        done = subprocess.run([*self._way_in, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               env=environment, timeout=300, check=False)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(argv)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
+    def outside(self, path: str) -> Path:
+        """|path| as the test itself reaches it."""
+        return self.view / path.lstrip("/")
+
     def read(self, path: str) -> str:
-        return (self.path / path.lstrip("/")).read_text()
+        return self.outside(path).read_text()
 
     def write(self, path: str, text: str) -> None:
-        (self.path / path.lstrip("/")).write_text(text)
+        self.outside(path).write_text(text)
+
+    def enter(self, pid: int) -> None:
+        """From here on all is seen and done as by |pid|, which has namespaces of its own."""
+        self.view = Path(f"/proc/{pid}/root")
+        self._way_in = ["nsenter", "--target", str(pid), "--mount", "--pid", "--cgroup"]
+
+    def leave(self) -> None:
+        """Back to how it was before `enter`."""
+        self.view = self.path
+        self._way_in = ["chroot", str(self.path)]
+        self.machine: set[str] = set()  # the processes that are none of ours
 
     # --- how it comes to be
 
@@ -76,7 +98,6 @@ class ScratchRoot:
             partial = stored.with_suffix(".partial")
             subprocess.run(["tar", "-C", self.path, "--one-file-system", "-cf", partial, "."], check=True)
             partial.rename(stored)
-        shutil.copy2(Path(__file__).with_name("systemctl"), self.path / "usr/bin/systemctl")
 
     def _bootstrap(self) -> None:
         sources = sorted({line for line in _host(
@@ -101,32 +122,35 @@ class ScratchRoot:
         self.run(*install, "systemd-standalone-sysusers", *packages)
         self.run("apt-get", "clean")
         self.run(*install, "--download-only", "haproxy")
+        self.run(*install, "--download-only", "systemd")
 
     # --- what is in it
 
     def leave_network(self) -> None:
         """From here on this process and all it starts have a loopback of their own, with the addresses of the examples."""
-        if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "unshare of the network")
+        unshare(_CLONE_NEWNET)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         for host in ("10", "11", "21", "22", "31"):
             subprocess.run(["ip", "address", "add", f"192.0.2.{host}/32", "dev", "lo"], check=True)
 
+    def take_name(self, name: str) -> None:
+        socket.sethostname(name)
+        self.write("etc/hostname", f"{name}\n")
+
     def files(self) -> set[str]:
         """All names, with owner and mode, but those of the test, and what dpkg, apt, whoever adds a user, and a running
         HAProxy keep for themselves."""
-        passed_over = re.compile(r"/(proc|tmp|dev)/|/run/(systemd/|haproxy)|/var/(cache|log)/|/var/lib/(dpkg|apt)/|"
+        passed_over = re.compile(r"/(proc|tmp|dev)/|/run/(systemd/|haproxy|adduser)|/var/(cache|log)/|/var/lib/(dpkg|apt)/|"
                                  r"/etc/(passwd|group|shadow|gshadow)- ")
-        found = _host("find", str(self.path), "-xdev", "-printf", "/%P %U:%G %m\n")
-        return {line for line in found.splitlines() if not passed_over.match(line)}
+        found = _host("find", str(self.view), str(self.view / "run"), "-xdev", "-printf", "%p %U:%G %m\n")
+        names = (line.removeprefix(str(self.view)) for line in found.splitlines())
+        return {name for name in names if not passed_over.match(name)}
 
     def processes(self) -> list[str]:
-        """The command lines of what runs in it."""
+        """The command lines of what runs in it, but for what the machine itself consists of."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if os.readlink(process / "root") == str(self.path):
+            with contextlib.suppress(OSError):  # it has just ended
+                if os.path.samefile(process / "root", self.path):
                     found.append((process / "cmdline").read_text().replace("\0", " ").strip())
-            except OSError:  # it has just ended
-                continue
-        return found
+        return [line for line in found if line not in self.machine]

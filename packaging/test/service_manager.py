@@ -228,8 +228,8 @@ class Manager:
                            for service in self.matching(names or ["*"])
                            if service.state in options.get("--state", "active").split(","))
         action = {"is-active": self.is_active, "is-enabled": self.is_enabled, "status": self.show_status,
-                  "enable": self.enable_named, "preset": self.enable_named, "start": self.start_named, "stop": self.stop_named, "reload": self.reload_named,
-                  "restart": self.restart_named}.get(verb)
+                  "enable": self.enable_named, "preset": self.enable_named, "start": self.start_named,
+                  "stop": self.stop_named, "reload": self.reload_named, "restart": self.restart_named}.get(verb)
         if action is None:
             raise Refused(f"the stand-in does not know {shlex.join(words)}")
         return "".join(action(name if "." in name else f"{name}.service") for name in names)

@@ -28,7 +28,7 @@ def removed(host: Host) -> None:
     expect(host.count, "nothing was counted")
     host.run("dpkg", "--remove", "stickmesh")
     expect(not host.root.processes(), f"left running: {host.root.processes()}")
-    expect(not list(host.root.path.glob("lib/systemd/system/stickmesh*")), "units are left")
+    expect(not list(host.outside("/").glob("lib/systemd/system/stickmesh*")), "units are left")
     expect(host.read(CONFIG) == host.agent_config, "the config is gone")
     expect(host.outside(f"{STATE}/snapshot.msgpack").exists(), "the snapshot is gone")
 
@@ -72,7 +72,7 @@ def all_purged(host: Host) -> None:
     expect(not host.leftovers(), f"not as before: {host.leftovers()}")
 
 
-@step("the stand-in for systemctl was asked for nothing that it does not know")
+@step("the stand-in for systemctl was asked for nothing that it does not know", under="stand-in")
 def all_known(host: Host) -> None:
     unknown = [line for line in host.log("manager").splitlines() if "does not know" in line]
     expect(not unknown, "; ".join(unknown))

@@ -34,7 +34,7 @@ HTTP = "type ipv6 size 100k expire 10m store http_req_cnt"
 
 @step("both packages beside Debian's HAProxy")
 def installed(host: Host) -> None:
-    host.run("sh", "-c", "dpkg -i /var/cache/apt/archives/*.deb")
+    host.run("apt-get", "install", "-qy", "--no-install-recommends", "--no-download", "haproxy")
     # What /usr/lib/tmpfiles.d/haproxy.conf says: there is no systemd-tmpfiles here.
     host.run("install", "-d", "-o", "haproxy", "-g", "haproxy", "-m", "2775", "/run/haproxy")
     host.debian_cfg = host.read(HAPROXY_CFG)

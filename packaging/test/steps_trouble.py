@@ -4,7 +4,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
-import subprocess
 from pathlib import Path
 from typing import Iterator
 
@@ -27,8 +26,7 @@ def small_state(host: Host) -> Iterator[Path]:
     host.systemctl("stop", UNIT)
     place = host.outside(STATE)
     owner, files = place.stat(), {path.name: path.read_bytes() for path in place.iterdir()}
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=256k,mode=750,uid={owner.st_uid},gid={owner.st_gid}", "small",
-                    place], check=True)
+    host.run("mount", "-t", "tmpfs", "-o", f"size=256k,mode=750,uid={owner.st_uid},gid={owner.st_gid}", "small", STATE)
     try:
         for name, data in files.items():
             (place / name).write_bytes(data)
@@ -36,14 +34,14 @@ def small_state(host: Host) -> Iterator[Path]:
         yield place
     finally:
         host.systemctl("stop", UNIT, check=False)
-        subprocess.run(["umount", place], check=True)
+        host.run("umount", STATE)
         host.systemctl("start", UNIT)
 
 
 @step("state directory not writable: the start fails and names it")
 def not_writable(host: Host) -> None:
-    with small_state(host) as place, host.logged(STATE, "Read-only file system"):
-        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+    with small_state(host), host.logged(STATE, "Read-only file system"):
+        host.run("mount", "-o", "remount,ro", STATE)
         expect(host.systemctl("start", UNIT, check=False).returncode == 1, "it started")
 
 

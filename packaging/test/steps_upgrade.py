@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import collections
 import re
-from pathlib import Path
 from typing import Callable
 
 import web
@@ -37,7 +36,7 @@ def upgraded(host: Host) -> None:
     served_and_counted(host, lambda: host.install(host.next_version(2)))
     expect(host.main_pid() != before, "the main PID did not move")
     expect(host.runs_installed(), "the old program runs")
-    wait.until(lambda: not Path(f"/proc/{before}").exists(), what="the end of the old process")
+    wait.until(lambda: not host.process(before).exists(), what="the end of the old process")
     expect(host.read(CONFIG) == host.agent_config, "the edited config is gone")
     expect("of version 2" in host.read("/etc/stickmesh/hooks.d/ban.lua"), "a hook that nobody edited is not the new one")
     expect("1000000" in host.ctl("show", "limits"), "the limit set at run time is forgotten")
@@ -54,7 +53,7 @@ def not_upgraded(host: Host) -> None:
     expect(f"{UNIT} still runs" in said[0] and f"systemctl reload {UNIT}" in said[0], f"dpkg said: {said[0]}")
     expect(host.main_pid() == before and not host.runs_installed(), "it is not the old process that serves")
     status = host.systemctl("status", UNIT).stdout
-    expect(re.search(r"ExecReload=.*status=1\)", status) and re.search(r"Status: \"soft restart failed", status), status)
+    expect(re.search(r"ExecReload=.*status=1\b", status) and re.search(r"Status: \"soft restart failed", status), status)
     expect(host.systemctl("reload", UNIT, check=False).returncode == 1, "reload succeeded")
 
 

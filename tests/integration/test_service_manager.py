@@ -56,6 +56,33 @@ class ServiceTest(MeshTest):
         return daemon.log()
 
 
+class JournalTest(ServiceTest):
+    """systemd names the journal in JOURNAL_STREAM; whoever sends stderr elsewhere leaves the variable as it is."""
+
+    def log(self, at: int) -> str:
+        path = self.directory / "agent.log"
+        path.touch()
+        found = path.stat()
+        daemon = self.start_agent(self.config(), environment={"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino + at}"})
+        # Expected, and nobody is there.
+        daemon.ask("set peer lb1 maint")
+        self.assertRegex(daemon.reload(), "^done: ")
+        self.assertEqual(daemon.stop(), 0)
+        return daemon.log()
+
+    def test_lines_have_a_priority_and_no_time(self) -> None:
+        lines = self.log(at=0).splitlines()
+        words = {"6": "info", "5": "notice", "4": "warning"}
+        for line in lines:
+            found = re.match(r"<(\d)>(\w+): ", line)
+            self.assertTrue(found and words.get(found[1]) == found[2], line)
+        self.assertTrue(any(line.startswith("<5>notice: soft restart") for line in lines), lines)
+
+    def test_elsewhere_they_have_a_time_and_no_priority(self) -> None:
+        for line in self.log(at=1).splitlines():
+            self.assertRegex(line, r"^\d{4}-\d\d-\d\dT\S+ \w+: ")
+
+
 class WatchdogTest(ServiceTest):
     def test_a_process_that_goes_round_says_so(self) -> None:
         self.serve(watchdog=200_000)

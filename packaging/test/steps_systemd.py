@@ -1,0 +1,193 @@
+"""What systemd alone can show: what it does to a unit's processes, and at a boot."""
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import threading
+from typing import Iterator
+
+import web
+from host import CONFIG, DOC, STATE, UNIT, Host, expect, replaced, step
+from steps_haproxy import ask_until_refused
+from support import wait
+
+SYSTEMD = "systemd"
+
+
+def shown(host: Host, name: str, unit: str = UNIT) -> str:
+    return host.systemctl("show", "--value", f"--property={name}", unit).stdout.strip()
+
+
+@contextlib.contextmanager
+def drop_in(host: Host, unit: str, text: str) -> Iterator[None]:
+    """Within, |text| is added to the unit of the restarted agent."""
+    folder = host.outside(f"/etc/systemd/system/{unit}.d")
+    folder.mkdir()
+    try:
+        (folder / "test.conf").write_text(text)
+        host.systemctl("daemon-reload")
+        yield
+    finally:
+        (folder / "test.conf").unlink()
+        folder.rmdir()
+        host.systemctl("daemon-reload")
+        host.systemctl("restart", UNIT)
+
+
+def indented(text: str, first: str) -> str:
+    """The lines of shell from the one that has |first| on, without what they are indented with."""
+    lines = iter(text.splitlines())
+    for line in lines:
+        if first in line:
+            margin = re.match(r"[# ]*", line)[0]
+            found = [line]
+            for following in lines:
+                if not following.startswith(margin) or not following.strip("# "):
+                    break
+                found.append(following)
+            return "\n".join(each.removeprefix(margin) for each in found)
+    raise AssertionError(f"no line with '{first}'")
+
+
+@step("the sandbox: no privilege, no capability, a filter of calls; only its own directories can be written", under=SYSTEMD)
+def sandboxed(host: Host) -> None:
+    pid = str(host.main_pid())
+    status = dict(re.findall(r"^(\w+):\s+(\S+)", (host.process(int(pid)) / "status").read_text(), re.M))
+    for name, value in (("NoNewPrivs", "1"), ("Seccomp", "2"), ("CapEff", "0" * 16), ("CapBnd", "0" * 16)):
+        expect(status[name] == value, f"{name} is {status[name]}, not {value}")
+
+    def writable(folder: str) -> bool:
+        script = f"echo >{folder}/test && rm {folder}/test"
+        return host.run("nsenter", "--target", pid, "--mount", "sh", "-c", script, check=False).returncode == 0
+    for folder, wanted in ((STATE, True), ("/run/stickmesh", True), ("/etc/stickmesh", False), ("/usr/lib", False),
+                           ("/var/lib/haproxy", False), ("/root", False)):
+        expect(writable(folder) == wanted, f"{folder} can {'not ' if wanted else ''}be written from within")
+
+
+@step("the journal knows a line's level", under=SYSTEMD)
+def levels(host: Host) -> None:
+    def lines(level: str) -> str:
+        return host.run("journalctl", "--quiet", "--output=cat", f"_SYSTEMD_UNIT={UNIT}", f"--priority={level}..{level}").stdout
+    host.ctl("set", "peer", "lb2", "maint")
+    host.systemctl("reload", UNIT)
+    host.ctl("set", "peer", "lb2", "ready")
+    for level in ("notice", "warning"):
+        found = {line.split(":")[0] for line in lines(level).splitlines()}
+        expect(found == {level}, f"at level {level}: {found}")
+
+
+@step("the watchdog: a process that hangs is replaced, with what the snapshot has", under=SYSTEMD)
+def hung(host: Host) -> None:
+    with drop_in(host, UNIT, "[Service]\nWatchdogSec=1s\nRestartSec=100ms\n"):
+        host.systemctl("restart", UNIT)
+        # Answered over more than one span.
+        wait.holds(lambda: shown(host, "NRestarts"), lambda count: count == "0", seconds=3, what="the watchdog is answered")
+        before = host.main_pid()
+        with host.logged("Watchdog timeout"):
+            host.run("bash", "-c", f"kill -STOP {before}")
+        host.wait(lambda: host.active() and host.main_pid() != before, True, "another process")
+        host.wait(lambda: host.counted("login", "gpc0"), 1, "the failed login")
+
+
+@step("however often a start fails, the next is tried", under=SYSTEMD)
+def never_given_up(host: Host) -> None:
+    with drop_in(host, UNIT, "[Service]\nRestartSec=100ms\n"):
+        host.systemctl("stop", UNIT)
+        with socket.create_server(("192.0.2.10", 10300)):
+            expect(host.systemctl("start", UNIT, check=False).returncode == 1, "it started")
+            # Five within ten seconds are systemd's own limit.
+            wait.until(lambda: int(shown(host, "NRestarts")), lambda count: count > 7, what="more starts", timeout=30)
+        host.wait(host.active, True, "a start, now that the port is free")
+
+
+@contextlib.contextmanager
+def connecting(*address: object) -> Iterator[list[str]]:
+    """Connects again and again; the list has why it could not."""
+    problems: list[str] = []
+    done, first = threading.Event(), threading.Event()
+
+    def connect() -> None:
+        while not done.is_set():
+            try:
+                socket.create_connection(address, timeout=10).close()  # type: ignore[arg-type]
+            except OSError as error:
+                problems.append(str(error))
+            first.set()
+            done.wait(0.002)
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    first.wait(10)
+    try:
+        yield problems
+    finally:
+        done.set()
+        thread.join(20)
+
+
+@step("stickmeshd.socket, as its first lines say: nobody is refused while the agent is restarted", under=SYSTEMD)
+def socket_activated(host: Host) -> None:
+    with connecting("192.0.2.10", 10301) as problems:
+        host.systemctl("restart", UNIT)
+    expect(problems, "without it, nobody is refused either: this shows nothing")
+    listen = "[Socket]\nListenStream=\nListenStream=192.0.2.10:10300\nListenStream=192.0.2.10:10301\n"
+    with drop_in(host, "stickmeshd.socket", listen):
+        host.run("bash", "-euc", indented(host.read("/lib/systemd/system/stickmeshd.socket"), "systemctl stop stickmeshd &&"))
+        before = host.main_pid()
+        with connecting("192.0.2.10", 10301) as problems:
+            host.systemctl("restart", UNIT)
+            host.systemctl("reload", UNIT)
+            host.install(host.agent)
+            host.systemctl("restart", UNIT)
+        expect(not problems, f"{len(problems)} were refused: {set(problems)}")
+        expect(host.main_pid() != before, "it was not restarted")
+        host.wait(lambda: web.get(8081), 200, "a request that is served")
+        # What README says of the way back.
+        host.systemctl("stop", "stickmeshd.socket", "stickmeshd")
+        expect(not host.active() and not host.active("stickmeshd.socket"), "it still runs")
+        host.systemctl("disable", "stickmeshd.socket")
+
+
+@step("a UNIX socket seen from HAProxy's chroot, as README says", under=SYSTEMD)
+def unix_socket(host: Host) -> None:
+    readme, path = host.run("zcat", "-f", f"{DOC}/stickmesh/README.md.gz").stdout, "/run/stickmesh/spoe.sock"
+    listen = re.search(r'`(listen = \[\{ path = "' + path + r'".*?\}\])`', readme)[1]
+    before = host.read("/etc/haproxy/haproxy.cfg")
+    host.run("bash", "-euc", indented(readme, "mkdir -p /etc/systemd/system/{stickmeshd,haproxy}"))
+    try:
+        host.write(CONFIG, replaced(host.agent_config, ('listen = ["192.0.2.10:10301", "abns@stickmesh"]', listen)))
+        host.write("/etc/haproxy/haproxy.cfg", host.debian_cfg + replaced(
+            host.read(f"{DOC}/stickmesh/recipes/spoe-ip.cfg"), ("192.0.2.10:10301", f"unix@{path}")))
+        host.systemctl("daemon-reload")
+        host.systemctl("restart", "stickmeshd", "haproxy")
+        wait.until(lambda: web.get(8080) and host.counted("clients", "http_req_rate"), what="a request that is counted")
+        ask_until_refused(host)
+        seen = host.run("stat", "-c", "%U:%G %a", path).stdout.strip()
+        expect(seen == "stickmesh:haproxy 660", seen)
+        # The directory stays mounted in the chroot, whatever the agent does.
+        host.systemctl("restart", "stickmeshd")
+        host.systemctl("reload", "stickmeshd")
+        wait.until(lambda: host.counted("clients", "http_req_rate") or web.get(8080) and None, what="counted again")
+        ask_until_refused(host)
+    finally:
+        host.run("rm", *(f"/etc/systemd/system/{unit}.service.d/chroot.conf" for unit in ("stickmeshd", "haproxy")))
+        host.run("rmdir", "/etc/systemd/system/stickmeshd.service.d")
+        host.write(CONFIG, host.agent_config)
+        host.write("/etc/haproxy/haproxy.cfg", before)
+        host.systemctl("daemon-reload")
+        host.systemctl("restart", "stickmeshd", "haproxy")
+
+
+@step("power cut: at the next boot the agent is there by itself, with what the snapshot has", under=SYSTEMD)
+def power_cut(host: Host) -> None:
+    host.wait(lambda: web.get(8081), 200, "a request that is served")
+    count = wait.until(lambda: host.counted("http.total", "http_req_cnt"), what="a total")
+    snapshot = host.outside(f"{STATE}/snapshot.msgpack")
+    written = snapshot.stat().st_mtime_ns
+    wait.until(lambda: snapshot.stat().st_mtime_ns, lambda seen: seen != written, what="a new snapshot")
+    host.manager.power_cut()
+    host.manager.boot()
+    expect(host.active() and host.active("haproxy"), "not both are running")
+    expect(host.counted("login", "gpc0") == 1, "the failed login is forgotten")
+    seen = host.counted("http.total", "http_req_cnt")
+    expect(seen == count, f"a total of {seen}, not {count}")
