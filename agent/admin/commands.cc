@@ -8,35 +8,6 @@ namespace stickmesh::admin {
 
 namespace {
 
-constexpr std::string_view kHelp =
-    "help                                            this list\n"
-    "show info                                       what this agent is and how much it holds\n"
-    "show peers                                      sessions: state, tables, backlog, what went wrong last\n"
-    "show peers NAME                                 one of them, with each table in both directions\n"
-    "show tables                                     tables with their definitions and counters\n"
-    "show table NAME [key K] [data.TYPE OP VALUE] [origins] [json]\n"
-    "                                                entries; OP is eq, ne, lt, le, gt or ge\n"
-    "show spoe                                       events of HAProxy's SPOE filter, and who sends them\n"
-    "show redis                                      the mirror in Redis: its state, how far it is behind, "
-    "errors\n"
-    "show lua                                        hooks: calls, errors, time, memory, what was not "
-    "loaded\n"
-    "show limits                                     limits as they are in force, and as configured\n"
-    "show errors                                     refusals by reason, and the newest of them\n"
-    "set table NAME key K [expire TIME] data.TYPE V ...\n"
-    "                                                this agent's own contribution to an entry\n"
-    "clear table NAME [key K]                        counts from 0 again, at every instance\n"
-    "whatif TABLE TYPE LIMIT [since TIME]            which keys a limit would refuse, and if one origin "
-    "alone saw it\n"
-    "set limit NAME N|shadow|enforce|config          changes a limit everywhere at once; config: back to the "
-    "file's\n"
-    "set peer NAME maint|ready                       takes an instance out of the expected ones, or back in\n"
-    "forget peer NAME                                drops an instance that is away and not in the config\n"
-    "reload                                          soft restart: a new process with the config and the "
-    "binary\n"
-    "                                                as they are now takes over; waits, and says how it "
-    "went\n";
-
 class TextAnswer final : public Answer {
  public:
   explicit TextAnswer(std::string text) : text_(std::move(text)) {}
@@ -99,39 +70,98 @@ pipeline::TableRecord* Commands::find_table(std::string_view name) const {
   return record != nullptr ? record : hub_.registry().find_output(name);
 }
 
-std::unique_ptr<Answer> Commands::run(std::string_view line, TimePoint now) {
-  const Words words = split_words(line);
-  const auto is = [&](std::string_view first, std::string_view second) {
-    return words.size() >= 2 && words[0] == first && words[1] == second;
+struct Commands::Command {
+  std::string_view name;
+  std::string_view arguments;  ///< none: the command is its name alone
+  std::string_view what;
+  std::unique_ptr<Answer> (*run)(Commands&, const Words&, TimePoint);
+
+  bool is(const Words& words) const {
+    std::size_t count = 0;
+    for (const std::string& word : split_words(name)) {
+      if (count == words.size() || words[count] != word) return false;
+      ++count;
+    }
+    return !arguments.empty() || words.size() == count;
+  }
+};
+
+const std::vector<Commands::Command>& Commands::all() {
+  using C = Commands;
+  using W = Words;
+  using T = TimePoint;
+  static const std::vector<Command> kAll = {
+      {"help", "", "this list", [](C&, const W&, T) { return text_answer(help()); }},
+      {"show info", "", "what this agent is and how much it holds",
+       [](C& c, const W&, T now) { return text_answer(c.show_info(now)); }},
+      {"show peers", "", "sessions: state, tables, backlog, what went wrong last",
+       [](C& c, const W&, T now) { return text_answer(c.show_peers(now)); }},
+      {"show peers", "NAME", "one of them, with each table in both directions",
+       [](C& c, const W& words, T now) { return c.show_peer(words, now); }},
+      {"show tables", "", "tables with their definitions and counters",
+       [](C& c, const W&, T) { return text_answer(c.show_tables()); }},
+      {"show table", "NAME [key K] [data.TYPE OP VALUE] [origins] [json]",
+       "entries; OP is eq, ne, lt, le, gt or ge",
+       [](C& c, const W& words, T now) { return c.show_table(words, now); }},
+      {"show spoe", "", "events of HAProxy's SPOE filter, and who sends them",
+       [](C& c, const W&, T now) { return text_answer(c.show_spoe(now)); }},
+      {"show redis", "", "the mirror in Redis: its state, how far it is behind, errors",
+       [](C& c, const W&, T now) { return text_answer(c.show_redis(now)); }},
+      {"show lua", "", "hooks: calls, errors, time, memory, what was not loaded",
+       [](C& c, const W&, T now) { return text_answer(c.show_lua(now)); }},
+      {"show limits", "", "limits as they are in force, and as configured",
+       [](C& c, const W&, T) { return text_answer(c.show_limits()); }},
+      {"show errors", "", "refusals by reason, and the newest of them",
+       [](C& c, const W&, T) { return text_answer(c.show_errors()); }},
+      {"set table", "NAME key K [expire TIME] data.TYPE V ...", "this agent's own contribution to an entry",
+       [](C& c, const W& words, T now) { return c.set_table(words, now); }},
+      {"clear table", "NAME [key K]", "counts from 0 again, at every instance",
+       [](C& c, const W& words, T now) { return c.clear_table(words, now); }},
+      {"whatif", "TABLE TYPE LIMIT [since TIME]",
+       "which keys a limit would refuse, and if one origin alone saw it",
+       [](C& c, const W& words, T now) { return c.what_if(words, now); }},
+      {"set limit", "NAME N|shadow|enforce|config",
+       "changes a limit everywhere at once; config: back to the file's",
+       [](C& c, const W& words, T now) { return c.set_limit(words, now); }},
+      {"set peer", "NAME maint|ready", "takes an instance out of the expected ones, or back in",
+       [](C& c, const W& words, T now) { return c.set_peer(words, now); }},
+      {"forget peer", "NAME", "drops an instance that is away and not in the config",
+       [](C& c, const W& words, T now) { return c.forget_peer(words, now); }},
+      {"reload", "", "soft restart: a new process takes over, with the config and the binary as they are now",
+       [](C& c, const W&, T now) { return c.reload(now); }},
   };
+  return kAll;
+}
+
+std::string Commands::help() {
+  constexpr std::size_t kColumn = 46;
+  std::string out;
+  for (const Command& command : all()) {
+    const std::string usage =
+        fmt::format("{}{}{}", command.name, command.arguments.empty() ? "" : " ", command.arguments);
+    const std::string_view apart = usage.size() > kColumn ? "\n" : "";
+    fmt::format_to(std::back_inserter(out), "{}{}{:{}}  {}\n", usage, apart, "",
+                   apart.empty() ? kColumn - usage.size() : kColumn, command.what);
+  }
+  return out;
+}
+
+std::unique_ptr<Answer> Commands::run(std::string_view line, TimePoint now) {
   if (!retired_.empty()) return error_answer({Reason::kBadCommand, retired_});
-  if (words.size() == 1 && words[0] == "reload") {
-    const auto begun = soft_restart_.begin();
-    if (!begun) return refused("reload", begun.error(), now);
-    return std::make_unique<ReloadAnswer>(soft_restart_, *begun);
+  const Words words = split_words(line);
+  if (words.empty()) return text_answer(help());
+  for (const Command& command : all()) {
+    if (command.is(words)) return command.run(*this, words, now);
   }
-  if (words.empty() || (words.size() == 1 && words[0] == "help")) return text_answer(std::string(kHelp));
-  if (words.size() == 2) {
-    if (is("show", "info")) return text_answer(show_info(now));
-    if (is("show", "peers")) return text_answer(show_peers(now));
-    if (is("show", "tables")) return text_answer(show_tables());
-    if (is("show", "errors")) return text_answer(show_errors());
-    if (is("show", "spoe")) return text_answer(show_spoe(now));
-    if (is("show", "redis")) return text_answer(show_redis(now));
-    if (is("show", "lua")) return text_answer(show_lua(now));
-    if (is("show", "limits")) return text_answer(show_limits());
-  }
-  if (is("show", "peers") && words.size() == 3) return show_peer(words[2], now);
-  if (is("show", "table")) return show_table(words, now);
-  if (is("set", "table")) return set_table(words, now);
-  if (is("clear", "table")) return clear_table(words, now);
-  if (is("set", "peer")) return set_peer(words, now);
-  if (is("set", "limit")) return set_limit(words, now);
-  if (!words.empty() && words[0] == "whatif") return what_if(words, now);
-  if (is("forget", "peer")) return forget_peer(words, now);
   return refused(
       "runtime command",
       {Reason::kBadCommand, fmt::format("'{}' is no command of this version; 'help' lists them", line)}, now);
+}
+
+std::unique_ptr<Answer> Commands::reload(TimePoint now) {
+  const auto begun = soft_restart_.begin();
+  if (!begun) return refused("reload", begun.error(), now);
+  return std::make_unique<ReloadAnswer>(soft_restart_, *begun);
 }
 
 std::unique_ptr<Answer> Commands::refused(std::string_view command, const Error& error, TimePoint now) {

@@ -40,10 +40,15 @@ class Commands final : public CommandHandler {
 
  private:
   using Words = std::vector<std::string>;
+  struct Command;
 
+  /// What `help` says and what is understood are one list.
+  static const std::vector<Command>& all();
+  static std::string help();
+  std::unique_ptr<Answer> reload(TimePoint now);
   std::string show_info(TimePoint now) const;
   std::string show_peers(TimePoint now) const;
-  std::unique_ptr<Answer> show_peer(const std::string& name, TimePoint now);
+  std::unique_ptr<Answer> show_peer(const Words& words, TimePoint now);
   std::string show_tables() const;
   std::string show_errors() const;
   std::string show_spoe(TimePoint now) const;

@@ -67,7 +67,9 @@ std::string Commands::show_peers(TimePoint now) const {
   return out;
 }
 
-std::unique_ptr<Answer> Commands::show_peer(const std::string& name, TimePoint now) {
+std::unique_ptr<Answer> Commands::show_peer(const Words& words, TimePoint now) {
+  if (words.size() != 3) return refused("show peers", {Reason::kBadCommand, "show peers [NAME]"}, now);
+  const std::string& name = words[2];
   const std::list<pipeline::Peer>& peers = std::as_const(hub_).peers();
   const auto found = std::find_if(peers.begin(), peers.end(),
                                   [&](const pipeline::Peer& peer) { return peer.setup.name == name; });

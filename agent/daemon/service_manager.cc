@@ -13,7 +13,9 @@ namespace stickmesh::daemon {
 
 namespace {
 
-constexpr std::string_view kReady = "READY=1\n";
+constexpr std::string_view kReady = "READY=1";
+/// Its queue is full, or it is not there at all: then the next tries come later and later.
+constexpr Duration kFirstTry{100};
 
 // systemd ignores a status that is no UTF-8, and takes each line for an assignment of its own.
 std::string status_line(std::string_view status) {
@@ -30,7 +32,10 @@ std::string status_line(std::string_view status) {
 }  // namespace
 
 ServiceManager::ServiceManager(net::Loop& loop)
-    : loop_(loop), timer_(loop, [this] { beat(); }), again_(loop, [this] { pay(); }) {
+    : loop_(loop),
+      timer_(loop, [this] { beat(); }),
+      again_(loop, [this] { pay(); }),
+      again_after_(kFirstTry) {
   const auto watchdog = net::take_watchdog();
   if (!watchdog) {
     log::warning("{}: the watchdog is not answered", to_string(watchdog.error()));
@@ -40,28 +45,34 @@ ServiceManager::ServiceManager(net::Loop& loop)
 }
 
 void ServiceManager::ready(std::string_view status) {
-  tell_surely(std::string(kReady) + status_line(status));
+  status_ = status_line(status);
+  owe(kReady);
   start_beating();
 }
 
 // It may be that the other one has died before it could name this one.
 void ServiceManager::take_charge(std::string_view status) {
-  tell_surely(fmt::format("MAINPID={}\n{}", ::getpid(), status_line(status)));
+  status_ = status_line(status);
+  owe(fmt::format("MAINPID={}", ::getpid()));
   start_beating();
 }
 
 void ServiceManager::hand_on(pid_t successor) {
   if (timer_.active()) beat();
   timer_.stop();
-  tell_surely(fmt::format("MAINPID={}", successor));
+  status_.clear();  // it has one of its own
+  owe(fmt::format("MAINPID={}", successor));
 }
 
 void ServiceManager::status(std::string_view status) {
-  tell(status_line(status));
+  status_ = status_line(status);
+  if (owes()) return pay();
+  tell(status_);
 }
 
 void ServiceManager::stopping(std::string_view status, Duration limit) {
-  tell(fmt::format("STOPPING=1\n{}\nEXTEND_TIMEOUT_USEC={}", status_line(status),
+  status_ = status_line(status);
+  tell(fmt::format("STOPPING=1\n{}\nEXTEND_TIMEOUT_USEC={}", status_,
                    std::chrono::microseconds(limit).count()));
 }
 
@@ -72,19 +83,22 @@ bool ServiceManager::tell(std::string_view what) {
   return heard_;
 }
 
-void ServiceManager::tell_surely(std::string what) {
-  if (owed_.starts_with(kReady)) what.insert(0, kReady);
-  owed_ = std::move(what);
+void ServiceManager::owe(std::string_view what) {
+  const bool unready = owed_.starts_with(kReady) && what != kReady;
+  owed_ = unready ? fmt::format("{}\n{}", kReady, what) : std::string(what);
+  again_after_ = kFirstTry;
   pay();
 }
 
 void ServiceManager::pay() {
-  constexpr Duration kTryAgainAfter{200};
-  if (tell(owed_)) {
+  constexpr Duration kLongest{30'000};
+  again_.stop();
+  if (tell(status_.empty() ? owed_ : fmt::format("{}\n{}", owed_, status_))) {
     owed_.clear();
-  } else {
-    again_.set(loop_.now() + kTryAgainAfter);
+    return;
   }
+  again_.set(loop_.now() + again_after_);
+  again_after_ = std::min(2 * again_after_, kLongest);
 }
 
 void ServiceManager::start_beating() {

@@ -37,8 +37,8 @@ class ServiceManager {
 
  private:
   bool tell(std::string_view what);
-  /// What must not get lost: systemd would end what it believes to hang, or to have ended.
-  void tell_surely(std::string what);
+  /// Assignments that must not get lost: systemd would end what it believes to hang, or to have ended.
+  void owe(std::string_view what);
   void pay();
   void beat();
   void start_beating();
@@ -47,8 +47,10 @@ class ServiceManager {
   std::optional<Duration> interval_;  ///< between two signs of life
   net::Notifier notifier_;
   net::Timer timer_;
+  std::string status_;  ///< the newest, as an assignment
   std::string owed_;
   net::Timer again_;
+  Duration again_after_;
   bool heard_ = true;  ///< so that the log says once that it is not
 };
 

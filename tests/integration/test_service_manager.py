@@ -9,12 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
-import unittest.mock
 from pathlib import Path
 
-from integration.test_soft_restart import DIES_ONCE_IT_SERVES, SWITCH
+from integration.test_soft_restart import DIES_ONCE_IT_SERVES, SWITCH, own_program, replace
 from support import peer, spop, wait, wire
-from support.agent import Agent, AgentConfig, PeerConfig, control_path, daemon_path
+from support.agent import Agent, AgentConfig, PeerConfig, control_path
 from support.case import MeshTest, http_table
 from support.ports import free_port
 from support.process import Process
@@ -111,14 +110,9 @@ class WatchdogTest(ServiceTest):
         self.assertEqual(self.daemon.stop(), 0)
 
     def test_a_successor_that_dies_at_once_gives_it_back(self) -> None:
-        program = self.directory / "stickmeshd"
-        program.write_bytes(Path(daemon_path()).read_bytes())
-        program.chmod(0o755)
-        with unittest.mock.patch.dict(os.environ, {"STICKMESHD": str(program)}):
+        with own_program(self.directory) as program:
             self.serve(watchdog=200_000)
-        program.unlink()
-        program.write_text(f"#!{sys.executable}\n{DIES_ONCE_IT_SERVES}")
-        program.chmod(0o755)
+        replace(program, f"#!{sys.executable}\n{DIES_ONCE_IT_SERVES}")
         # Who takes the place of the main process is not the main process. The unit says so.
         self.manager.hears_all = True
         self.daemon.ask("reload")
@@ -248,6 +242,26 @@ class StatusTest(ServiceTest):
             wait.until(lambda: "cannot notify systemd" in daemon.log(), timeout=30, what="its queue is full")
             self.assertIn("done", daemon.ask("set table login key amy data.gpc0 5"))
             self.assertEqual(daemon.stop(), 0)
+
+
+class DescriptorsTest(ServiceTest):
+    def test_none_is_left_and_the_last_snapshot_is_written(self) -> None:
+        most = 64
+        self.daemon = self.start_agent(self.config(), prefix=["prlimit", f"--nofile={most}:{most}"])
+        process = self.daemon.process
+        assert process is not None
+        self.assertIn("done", self.daemon.ask("set table login key amy data.gpc0 5"))
+        with contextlib.ExitStack() as held:
+            def take() -> int:
+                client = held.enter_context(socket.socket(socket.AF_UNIX))
+                client.connect(str(self.daemon.socket_path))
+                return process.open_files()
+            wait.until(take, lambda count: count == most, what="no descriptor is left", interval=0.005)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(30), 0, self.daemon.log())
+        self.daemon.prefix = []
+        self.daemon.start()
+        self.assertEqual(self.daemon.value("login", "amy", "gpc0"), 5)
 
 
 class ActivationTest(ServiceTest):

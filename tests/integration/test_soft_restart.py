@@ -1,6 +1,7 @@
 """A soft restart: a new process takes over with everything that the old one held, and nobody loses anything by it."""
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -9,8 +10,9 @@ import sys
 import threading
 import unittest.mock
 from pathlib import Path
+from typing import Iterator
 
-from support import http_client, wait
+from support import http_client, relay, wait
 from support.agent import Agent, AgentConfig, PeerConfig, daemon_path
 from support.case import MeshTest
 from support.ports import free_port
@@ -37,6 +39,24 @@ for said, heard in (("learned", b"switch"), ("ready", b"go"), ("running", None))
     while heard and not channel.recv(4096).startswith(heard):
         pass
 """
+
+
+@contextlib.contextmanager
+def own_program(directory: Path) -> Iterator[Path]:
+    """Within, an agent is started from a file of its own, which can be replaced by another one."""
+    program = directory / "stickmeshd"
+    program.write_bytes(Path(daemon_path()).read_bytes())
+    program.chmod(0o755)
+    with unittest.mock.patch.dict(os.environ, {"STICKMESHD": str(program)}):
+        yield program
+
+
+def replace(program: Path, script: str) -> None:
+    program.unlink()
+    program.write_text(script)
+    program.chmod(0o755)
+
+TABLE = '\n[[table]]\nname = "login"\ndefine = "type string len 32 size 1k expire 10m store gpc0"\n'
 
 
 class Watcher:
@@ -284,15 +304,12 @@ class RefusedTest(SoftRestartTest):
 
     def replaced_binary(self, script: str | None, section: str = SWITCH) -> None:
         """The agent's file is another one by now, or gone."""
-        program = self.directory / "stickmeshd"
-        program.write_bytes(Path(daemon_path()).read_bytes())
-        program.chmod(0o755)
-        with unittest.mock.patch.dict(os.environ, {"STICKMESHD": str(program)}):
+        with own_program(self.directory) as program:
             self.pair(config={"agent_section": section})
-        program.unlink()
-        if script is not None:
-            program.write_text(script)
-            program.chmod(0o755)
+        if script is None:
+            program.unlink()
+        else:
+            replace(program, script)
 
     def test_a_binary_that_is_gone(self) -> None:
         self.replaced_binary(None)
@@ -343,3 +360,43 @@ class RefusedTest(SoftRestartTest):
         child = int(self.daemon.log().split("soft restart: process ")[1].split()[0])
         self.assertFalse(Path(f"/proc/{child}").exists(), "the new process goes with it")
 
+
+class AmongAgentsTest(MeshTest):
+    needs_haproxy = False
+
+    def test_what_a_dead_successor_may_have_said_is_not_gone_on_with(self) -> None:
+        """An interrupted session of two agents goes on where it was, unless one of them has had a successor meanwhile."""
+        other = self.start_agent(AgentConfig(name="agent-b", peers=[PeerConfig("agent-a", kind="agent")], extra=TABLE),
+                                 directory=self.folder("b"))
+        link = relay.Relay(other.port)
+        self.addCleanup(link.close)
+        with own_program(self.folder("a")) as program:
+            daemon = self.start_agent(AgentConfig(name="agent-a", peers=[PeerConfig("agent-b", link.port, kind="agent")],
+                                                  agent_section=SWITCH, extra=TABLE), directory=self.folder("a"))
+
+        for key in range(20):
+            self.assertIn("done", daemon.ask(f"set table login key u{key} data.gpc0 1"))
+        wait.until(lambda: other.table("login"), lambda entries: len(entries) == 20, what="the other one has all")
+
+        def learns() -> str:
+            return re.search(r"^Learns: (.*)", other.ask("show peers agent-a"), re.M)[1]
+
+        def cut() -> None:
+            sessions = other.peers()["agent-a"]["sessions"]
+            link.drop()
+            wait.until(lambda: other.peers()["agent-a"]["sessions"], lambda count: count > sessions, what="another session")
+
+        replace(program, "#!/bin/sh\nexit 3\n")
+        self.assertIn("it ended with code 3", daemon.reload())
+        cut()
+        wait.until(learns, lambda what: what == "what was not acknowledged before", what="it goes on: nobody else has served")
+        replace(program, f"#!{sys.executable}\n{DIES_ONCE_IT_SERVES}")
+        daemon.ask("reload")
+        wait.until(lambda: daemon.errors().get("reload-failed"), lambda count: count == 2, what="the old process is in charge")
+        cut()
+        wait.until(learns, lambda what: what == "everything", what="it learns anew")
+
+    def folder(self, name: str) -> Path:
+        path = self.directory / name
+        path.mkdir(exist_ok=True)
+        return path

@@ -94,6 +94,17 @@ TEST_F(ServiceManagerTest, WhatMustNotGetLostIsSaidAgain) {
   EXPECT_EQ(heard(), Messages{"READY=1\nMAINPID=77"});
 }
 
+TEST_F(ServiceManagerTest, WhatIsSaidAgainComesWithTheNewestStatus) {
+  ServiceManager manager(loop);
+  while (!manager.owes()) manager.ready("fine");
+  manager.take_charge("fine again");
+  manager.status("a soft restart failed");
+  (void)heard();
+  EXPECT_TRUE(run_until([&] { return !manager.owes(); }));
+  EXPECT_EQ(heard(),
+            Messages{"READY=1\nMAINPID=" + std::to_string(::getpid()) + "\nSTATUS=a soft restart failed"});
+}
+
 TEST_F(ServiceManagerTest, AStopAsksForItsTime) {
   ServiceManager manager(loop);
   manager.stopping("writing the snapshot", std::chrono::seconds(90));
