@@ -39,7 +39,7 @@ std::string time_now() {
 
 }  // namespace
 
-App::App(const config::Config& config, std::string config_file, std::string program)
+App::App(const config::Config& config, const std::string& config_file, std::string program)
     : config_(config),
       config_time_(time_now()),
       service_manager_(loop_),

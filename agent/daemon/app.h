@@ -33,7 +33,7 @@ namespace stickmesh::daemon {
 class App {
  public:
   /// |program|: the path of the binary, for soft restarts.
-  App(const config::Config& config, std::string config_file, std::string program);
+  App(const config::Config& config, const std::string& config_file, std::string program);
   App(const App&) = delete;
   App& operator=(const App&) = delete;
   ~App();

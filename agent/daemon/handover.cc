@@ -111,7 +111,7 @@ Result<void> Handover::start_process() {
   log::notice("soft restart: process {} was started", child_);
   channel_ = std::make_unique<net::DescriptorChannel>(
       loop_, std::move(channel->first),
-      [this](std::string_view text, std::vector<net::UniqueFd>) { heard(text); }, [] {});
+      [this](std::string_view text, const std::vector<net::UniqueFd>&) { heard(text); }, [] {});
   Listening listening = agent_.listeners();
   const std::string verb =
       fmt::format("state {} {} {}", kHandoverVersion, listening.activated, hub_.setup().agent_name);

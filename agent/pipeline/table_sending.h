@@ -17,7 +17,7 @@ namespace stickmesh::pipeline {
 class TableSending {
  public:
   /// More than this pending, and the rest waits until something was sent.
-  static constexpr std::size_t kHighWater = 256 * 1024;
+  static constexpr std::size_t kHighWater = std::size_t{256} * 1024;
 
   enum class To : std::uint8_t {
     kAgent,      ///< another agent: changes that it was not told by their home are none of ours

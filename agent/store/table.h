@@ -379,7 +379,7 @@ class Table {
   std::size_t entry_size() const { return kKeyOffset + definition_.key_size; }
   std::size_t sums_size() const { return std::max<std::size_t>(layout_.sum_words(), 1) * 4; }
   bool add_sums(EntryId entry);
-  std::size_t contribution_size() const { return kValuesOffset + layout_.value_words() * 4; }
+  std::size_t contribution_size() const { return kValuesOffset + std::size_t{layout_.value_words()} * 4; }
   std::uint64_t hash(Bytes key) const;
   EntryId find(Bytes key, std::uint64_t hash) const;
   EntryId add_entry(Bytes key, std::uint64_t hash);
