@@ -12,6 +12,8 @@ namespace stickmesh::admin {
 
 namespace {
 
+constexpr std::string_view kNoSuchKey = "a key that the table does not have";
+
 struct Outcome {
   std::size_t told = 0;
   std::size_t owed = 0;
@@ -44,12 +46,11 @@ std::unique_ptr<Answer> Commands::clear_table(const Words& words, TimePoint now)
   std::size_t keys = 0;
   if (one_key) {
     const auto key = key_from_text(table.definition(), words[4]);
-    if (!key) return refused("clear table", key.error(), now);
+    if (!key) return refused_quietly("clear table", key.error(), kNoSuchKey, now);
     const store::EntryId entry = table.find(*key);
     if (entry == store::kNone || table.end(entry) <= now) {
-      return refused("clear table",
-                     {Reason::kNotFound, fmt::format("table {} has no key '{}'", table.name(), words[4])},
-                     now);
+      const Error error{Reason::kNotFound, fmt::format("table {} has no key '{}'", table.name(), words[4])};
+      return refused_quietly("clear table", error, kNoSuchKey, now);
     }
     clear_entry(hub_, *record, entry, now, outcomes);
     keys = 1;
@@ -77,9 +78,9 @@ std::unique_ptr<Answer> Commands::set_peer(const Words& words, TimePoint now) {
     return refused("set peer", set.error(), now);
   }
   const pipeline::Hub::Attendance here = hub_.attendance(now);
-  return text_answer(fmt::format("{}: {}; {} of {} expected instances are present\n{}", words[2],
+  return text_answer(fmt::format("{}: {}; {} of {} expected instances are present\n{}{}", words[2],
                                  maintenance ? "in maintenance, not expected" : "expected", here.present,
-                                 here.expected, unsaved_line()));
+                                 here.expected, unsaved_line(), here_only_line()));
 }
 
 std::string Commands::unsaved_line() const {
@@ -88,12 +89,17 @@ std::string Commands::unsaved_line() const {
                      hub_.runtime_unsaved());
 }
 
+std::string Commands::here_only_line() const {
+  return hub_.agents() == 0 ? std::string() : "this agent's marks only: say it to the other agents, too\n";
+}
+
 std::unique_ptr<Answer> Commands::forget_peer(const Words& words, TimePoint now) {
   if (words.size() != 3) return refused("forget peer", {Reason::kBadCommand, "forget peer NAME"}, now);
   if (auto forgotten = hub_.forget(words[2], now); !forgotten) {
     return refused("forget peer", forgotten.error(), now);
   }
-  return text_answer(fmt::format("{}: forgotten; what it counted stays until it expires\n", words[2]));
+  return text_answer(
+      fmt::format("{}: forgotten; what it counted stays until it expires\n{}", words[2], here_only_line()));
 }
 
 }  // namespace stickmesh::admin

@@ -153,9 +153,10 @@ std::unique_ptr<Answer> Commands::run(std::string_view line, TimePoint now) {
   for (const Command& command : all()) {
     if (command.is(words)) return command.run(*this, words, now);
   }
-  return refused(
+  return refused_quietly(
       "runtime command",
-      {Reason::kBadCommand, fmt::format("'{}' is no command of this version; 'help' lists them", line)}, now);
+      {Reason::kBadCommand, fmt::format("'{}' is no command of this version; 'help' lists them", line)},
+      "no command of this version", now);
 }
 
 std::unique_ptr<Answer> Commands::reload(TimePoint now) {
@@ -166,6 +167,12 @@ std::unique_ptr<Answer> Commands::reload(TimePoint now) {
 
 std::unique_ptr<Answer> Commands::refused(std::string_view command, const Error& error, TimePoint now) {
   hub_.errors().record(error, std::string(command), now);
+  return error_answer(error);
+}
+
+std::unique_ptr<Answer> Commands::refused_quietly(std::string_view command, const Error& error,
+                                                  std::string_view recorded, TimePoint now) {
+  (void)refused(command, {error.reason, std::string(recorded)}, now);
   return error_answer(error);
 }
 

@@ -61,11 +61,17 @@ class Commands final : public CommandHandler {
   std::unique_ptr<Answer> what_if(const Words& words, TimePoint now);
   /// Of an answer to what should outlive a restart: that it will not; empty if it will.
   std::string unsaved_line() const;
+  /// Of an answer about what other agents do not hear of.
+  std::string here_only_line() const;
   std::unique_ptr<Answer> set_limit(const Words& words, TimePoint now);
   std::unique_ptr<Answer> set_peer(const Words& words, TimePoint now);
   std::unique_ptr<Answer> forget_peer(const Words& words, TimePoint now);
   /// Counts the refusal of a command and says it.
   std::unique_ptr<Answer> refused(std::string_view command, const Error& error, TimePoint now);
+  /// The same where |error| may quote a key, which may be a secret: only who has written it is told; counted
+  /// and logged is that it was |recorded|.
+  std::unique_ptr<Answer> refused_quietly(std::string_view command, const Error& error,
+                                          std::string_view recorded, TimePoint now);
   /// By its own name, or by that of its total.
   pipeline::TableRecord* find_table(std::string_view name) const;
 

@@ -189,12 +189,16 @@ std::unique_ptr<Answer> Commands::show_table(const Words& words, TimePoint now) 
         {Reason::kNotFound, fmt::format("there is no table '{}'; 'show tables' lists them", words[2])});
   }
   Result<Request> request = parse_request(words, *record->table);
-  if (!request) return refused(request.error());
+  if (!request)
+    return refused_quietly("show table", request.error(), "a request that is not understood", now);
   return std::make_unique<Rows>(words[2], *record->table, std::move(*request));
 }
 
 std::unique_ptr<Answer> Commands::set_table(const Words& words, TimePoint now) {
   const auto refused = [&](const Error& error) { return this->refused("set table", error, now); };
+  const auto quietly = [&](const Error& error, std::string_view recorded) {
+    return refused_quietly("set table", error, recorded, now);
+  };
   if (words.size() < 7 || words[3] != "key") {
     return refused({Reason::kBadCommand, "set table NAME key K [expire TIME] data.TYPE V ..."});
   }
@@ -206,8 +210,12 @@ std::unique_ptr<Answer> Commands::set_table(const Words& words, TimePoint now) {
                      words[2])});
   }
   store::Table& table = *record->table;
+  if (words[2] != table.name() && words[2] != '/' + table.name()) {
+    return refused({Reason::kBadCommand, fmt::format("'{}' is a total, which is only shown: set table {}",
+                                                     words[2], table.name())});
+  }
   const auto key = key_from_text(table.definition(), words[4]);
-  if (!key) return refused(key.error());
+  if (!key) return quietly(key.error(), "a key that the table cannot have");
   std::size_t at = 5;
   std::optional<Duration> life;
   if (words[at] == "expire") {
@@ -216,14 +224,18 @@ std::unique_ptr<Answer> Commands::set_table(const Words& words, TimePoint now) {
       return refused(
           {Reason::kBadCommand, fmt::format("expire: '{}' is no time such as 30s or 10m", words[at + 1])});
     }
+    if (table.definition().expire.count() == 0) {
+      return refused(
+          {Reason::kBadCommand, fmt::format("expire: the entries of table {} do not expire", table.name())});
+    }
     life = *parsed;
     at += 2;
   }
   std::vector<pipeline::OwnValue> assignments;
   for (; at < words.size(); at += 2) {
     if (!words[at].starts_with("data.") || at + 1 == words.size()) {
-      return refused(
-          {Reason::kBadCommand, fmt::format("'{}' is not followed as in: data.TYPE V", words[at])});
+      return quietly({Reason::kBadCommand, fmt::format("'{}' is not followed as in: data.TYPE V", words[at])},
+                     "words that are not understood");
     }
     auto assignment = parse_assignment(table, std::string_view(words[at]).substr(5), words[at + 1]);
     if (!assignment) return refused(assignment.error());
@@ -233,6 +245,10 @@ std::unique_ptr<Answer> Commands::set_table(const Words& words, TimePoint now) {
   if (!pipeline::OwnWriter(hub_).write(*record, *key, assignments, life, now)) {
     return refused({Reason::kNoMemory, "no room for a new key: raise [agent] max-memory"});
   }
+  // Nor would an instance keep it for longer.
+  if (life && *life > table.definition().expire)
+    return text_answer(fmt::format("done, for {}: no entry lives longer than its table's expire\n",
+                                   describe(table.definition().expire)));
   return text_answer("done\n");
 }
 

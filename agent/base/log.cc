@@ -72,7 +72,11 @@ State& state() {
 }
 
 constexpr std::string_view kLevelNames[] = {"debug", "info", "notice", "warning", "error"};
-constexpr int kPriorities[] = {LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, LOG_ERR};
+
+std::string prefix_of(Level level) {
+  constexpr int kPriorities[] = {LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, LOG_ERR};
+  return fmt::format("<{}>", kPriorities[static_cast<std::size_t>(level)]);
+}
 
 }  // namespace
 
@@ -86,14 +90,18 @@ void reopen() {
   state().open();
 }
 
+std::string journal_prefix(Level level) {
+  return stderr_is_journal() ? prefix_of(level) : std::string();
+}
+
 bool enabled(Level level) {
   return level >= state().threshold;
 }
 
 void write(Level level, std::string_view line) {
-  const auto index = static_cast<std::size_t>(level);
-  const std::string priority = state().journal ? fmt::format("<{}>", kPriorities[index]) : std::string();
-  state().logger->log(spdlog_level(level), "{}{}: {}", priority, kLevelNames[index], line);
+  const std::string_view name = kLevelNames[static_cast<std::size_t>(level)];
+  const std::string priority = state().journal ? prefix_of(level) : std::string();
+  state().logger->log(spdlog_level(level), "{}{}: {}", priority, name, line);
 }
 
 }  // namespace stickmesh::log

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -19,6 +20,8 @@ void configure(Level level, Target target);
 /// Opens the target anew, for log rotation.
 void reopen();
 bool enabled(Level level);
+/// What goes before a line of stderr that is not written here, so that a journal knows its level; else empty.
+std::string journal_prefix(Level level);
 void write(Level level, std::string_view line);
 
 template <typename... Args>

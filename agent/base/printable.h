@@ -6,7 +6,8 @@
 
 namespace stickmesh {
 
-/// Text of a remote, fit for an error's detail: without control characters, and cut to |limit| bytes.
+/// Text of a remote, fit for an error's detail: in UTF-8 without control characters, and cut to |limit|
+/// bytes.
 std::string readable(std::string_view text, std::size_t limit = 64);
 /// The same in quotes.
 std::string printable(std::string_view text, std::size_t limit = 64);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "agent/base/peer_name.h"
 #include "agent/config/quote.h"
 
 namespace stickmesh::config {
@@ -15,11 +16,6 @@ constexpr std::size_t kLongestPath = 4095;
 bool is_space_or_control(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return byte <= 0x20 || byte == 0x7f;
-}
-
-bool is_peer_name_character(char c) {
-  const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-  return letter || (c >= '0' && c <= '9') || c == '_' || c == ':' || c == '.' || c == '-';
 }
 
 std::string length_problem(std::string_view name) {
@@ -62,7 +58,7 @@ std::string unless_empty(std::string_view text, std::string (*problem)(std::stri
 
 std::string peer_name_problem(std::string_view name) {
   if (std::string problem = length_problem(name); !problem.empty()) return problem;
-  if (std::all_of(name.begin(), name.end(), is_peer_name_character)) return {};
+  if (is_peer_name(name)) return {};
   return fmt::format("{}: a name is made of letters, digits and _ : . -", quote(name));
 }
 
@@ -127,7 +123,7 @@ bool covers(std::string_view wide, std::string_view narrow) {
 
 std::string default_agent_name(std::string_view host_name) {
   std::string name = "agent-";
-  for (const char c : host_name.substr(0, host_name.find('.'))) name += is_peer_name_character(c) ? c : '-';
+  for (const char c : host_name.substr(0, host_name.find('.'))) name += is_peer_name({&c, 1}) ? c : '-';
   return name;
 }
 

@@ -61,7 +61,11 @@ void AnswerPrinter::take_text(std::string line, bool first) {
     in_table_ = header || (in_table_ && cells);
     if (in_table_) return columns_.row(std::move(line));
   }
-  (in_error_ ? errors_ : out_) << line << '\n';
+  if (in_error_) {
+    errors_ << error_prefix_ << line << '\n';
+  } else {
+    out_ << line << '\n';
+  }
 }
 
 }  // namespace stickmesh::ctl

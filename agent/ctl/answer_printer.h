@@ -18,8 +18,9 @@ enum class Style : std::uint8_t {
 /// An answer that begins with "error:" goes to |errors|.
 class AnswerPrinter {
  public:
-  AnswerPrinter(std::ostream& out, std::ostream& errors, Style style)
-      : out_(out), errors_(errors), style_(style), columns_(out) {}
+  /// |error_prefix| goes before each line of an error.
+  AnswerPrinter(std::ostream& out, std::ostream& errors, Style style, std::string error_prefix = {})
+      : out_(out), errors_(errors), style_(style), error_prefix_(std::move(error_prefix)), columns_(out) {}
 
   void feed(std::string_view piece);
   /// Prints what is held back. False when the last answer lacks its end, or nothing came at all.
@@ -34,6 +35,7 @@ class AnswerPrinter {
   std::ostream& out_;
   std::ostream& errors_;
   const Style style_;
+  const std::string error_prefix_;
   Columns columns_;
   std::string line_;       ///< what came of the current line
   bool between_ = true;    ///< no line of the next answer came yet

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/log.h"
 #include "agent/ctl/answer_printer.h"
 #include "agent/ctl/client.h"
 
@@ -18,7 +19,8 @@ class Usage final : public CLI::Formatter {
 };
 
 int fail(const std::string& why) {
-  std::cerr << "stickmeshctl: " << why << '\n';
+  std::cerr << stickmesh::log::journal_prefix(stickmesh::log::Level::kError) << "stickmeshctl: " << why
+            << '\n';
   return 1;
 }
 
@@ -33,7 +35,8 @@ std::string join(const std::vector<std::string>& words) {
 
 int run(const std::string& socket, const std::string& line) {
   using namespace stickmesh::ctl;
-  AnswerPrinter printer(std::cout, std::cerr, ::isatty(STDOUT_FILENO) != 0 ? Style::kTerminal : Style::kRaw);
+  AnswerPrinter printer(std::cout, std::cerr, ::isatty(STDOUT_FILENO) != 0 ? Style::kTerminal : Style::kRaw,
+                        stickmesh::log::journal_prefix(stickmesh::log::Level::kError));
   const auto asked = ask(socket, line, [&](std::string_view piece) { printer.feed(piece); });
   const bool whole = printer.finish();
   if (!asked) return fail(asked.error().detail);

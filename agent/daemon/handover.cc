@@ -33,6 +33,28 @@ net::UniqueFd moved_up(const net::UniqueFd& descriptor) {
   return net::UniqueFd(::fcntl(descriptor.get(), F_DUPFD_CLOEXEC, kLessonDescriptor + 1));
 }
 
+/// A new process ignores from its first moment on what it has no handler for yet, and what a service manager
+/// tells all of its processes at once.
+class Ignored {
+ public:
+  Ignored() {
+    struct sigaction ignore {};
+    ignore.sa_handler = SIG_IGN;
+    for (std::size_t index = 0; index < kSignals.size(); ++index)
+      ::sigaction(kSignals[index], &ignore, &before_[index]);
+  }
+  ~Ignored() {
+    for (std::size_t index = 0; index < kSignals.size(); ++index)
+      ::sigaction(kSignals[index], &before_[index], nullptr);
+  }
+  Ignored(const Ignored&) = delete;
+  Ignored& operator=(const Ignored&) = delete;
+
+ private:
+  static constexpr std::array kSignals{SIGHUP, SIGUSR2};
+  std::array<struct sigaction, kSignals.size()> before_{};
+};
+
 }  // namespace
 
 Handover::Handover(net::Loop& loop, pipeline::Hub& hub, ErrorLog& errors, Setup setup, Agent agent)
@@ -100,8 +122,11 @@ Result<void> Handover::start_process() {
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, theirs.get(), kChannelDescriptor);
   ::posix_spawn_file_actions_adddup2(&actions, their_lesson.get(), kLessonDescriptor);
-  const int error =
-      ::posix_spawn(&child_, setup_.program.c_str(), &actions, nullptr, arguments.data(), environ);
+  int error = 0;
+  {
+    const Ignored ignored;
+    error = ::posix_spawn(&child_, setup_.program.c_str(), &actions, nullptr, arguments.data(), environ);
+  }
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     child_ = 0;

@@ -18,25 +18,27 @@ namespace {
 
 using namespace stickmesh;
 
+void say(log::Level level, std::string_view line) {
+  fmt::print(stderr, "{}{}\n", log::journal_prefix(level), line);
+}
+
 int check(const std::string& file, const config::Loaded& loaded) {
-  for (const config::Finding& note : loaded.notes) fmt::print(stderr, "{}\n", config::to_string(note));
+  for (const config::Finding& note : loaded.notes) say(log::Level::kNotice, config::to_string(note));
+  const auto wrong = [](std::string_view finding) {
+    say(log::Level::kError, finding);
+    return 1;
+  };
   const auto tls = daemon::load_tls(loaded.config.peers.tls, "peers.tls", file);
   const auto redis_tls = daemon::load_tls(loaded.config.redis.tls, "redis.tls", file);
   for (const auto* context : {&tls, &redis_tls}) {
-    if (*context) continue;
-    fmt::print(stderr, "{}\n", context->error().detail);
-    return 1;
+    if (!*context) return wrong(context->error().detail);
   }
-  if (const auto password = daemon::redis_password(loaded.config.redis); !password) {
-    fmt::print(stderr, "{}: {}\n", file, password.error().detail);
-    return 1;
-  }
-  if (const auto hooks = daemon::check_hooks(loaded.config, file); !hooks) {
-    fmt::print(stderr, "{}\n", hooks.error().detail);
-    return 1;
-  }
+  const auto password = daemon::redis_password(loaded.config.redis);
+  if (!password) return wrong(fmt::format("{}: {}", file, password.error().detail));
+  const auto hooks = daemon::check_hooks(loaded.config, file);
+  if (!hooks) return wrong(hooks.error().detail);
   for (const std::string& doubt : daemon::peers_tls_doubts(tls->get(), loaded.config, file))
-    fmt::print(stderr, "{}\n", doubt);
+    say(log::Level::kWarning, doubt);
   fmt::print("{}: valid\n{}\n", file, config::memory_worst_case(loaded.config));
   return 0;
 }
@@ -81,17 +83,14 @@ int main(int argc, char** argv) {
   cli.set_version_flag("-v,--version", "stickmesh " STICKMESH_VERSION);
   CLI11_PARSE(cli, argc, argv);
 
-  // Until there are handlers, what the other process is told must not end this one.
-  if (take_over) {
-    std::signal(SIGHUP, SIG_IGN);
-    std::signal(SIGUSR2, SIG_IGN);
-  }
   const config::LoadResult loaded = config::load_config(file);
   if (!loaded) {
     std::string findings;
-    for (const config::Finding& finding : loaded.error()) findings += config::to_string(finding) + '\n';
-    fmt::print(stderr, "{}", findings);
-    if (take_over) daemon::Takeover::tell_failure(findings.substr(0, findings.size() - 1));
+    for (const config::Finding& finding : loaded.error()) {
+      say(log::Level::kError, config::to_string(finding));
+      findings += (findings.empty() ? "" : "\n") + config::to_string(finding);
+    }
+    if (take_over) daemon::Takeover::tell_failure(findings);
     return 1;
   }
   return check_only ? check(file, *loaded) : serve(file, *loaded, take_over);

@@ -30,9 +30,8 @@ Result<void> TrackCounter::count(TimePoint now) {
   const store::Table& table = (*view)->table();
   key_.clear();
   if (const std::string_view why = append_key(table.definition(), line_.key, key_); !why.empty()) {
-    return refuse(Reason::kBadKey,
-                  fmt::format("the keys of table '{}' are of type {}: {}: {}", table.name(),
-                              key_type_name(table.definition().key_type), printable(line_.key), why));
+    return refuse(Reason::kBadKey, fmt::format("the keys of table '{}' are of type {}: {}", table.name(),
+                                               key_type_name(table.definition().key_type), why));
   }
   values_.clear();
   for (const TrackLine::Count& count : line_.counts) {

@@ -20,10 +20,6 @@ int hex_digit(char c) {
   return -1;
 }
 
-tl::unexpected<Error> malformed(std::string_view why, std::string_view what) {
-  return refuse(Reason::kBadMessage, fmt::format("{}: {}", why, printable(what)));
-}
-
 /// Takes the first word off |rest|, and the space behind it. Two spaces in a row have an empty word between
 /// them.
 std::string_view take_word(std::string_view& rest) {
@@ -32,7 +28,18 @@ std::string_view take_word(std::string_view& rest) {
   return word;
 }
 
-Result<void> decode(std::string_view text, std::string& out) {
+/// With the line up to its key, which may be a secret.
+tl::unexpected<Error> malformed(std::string_view why, std::string_view text) {
+  std::string_view rest = text;
+  take_word(rest);
+  take_word(rest);
+  const std::size_t shown = text.size() - rest.size();
+  return refuse(Reason::kBadMessage,
+                fmt::format("{}: {}{}", why, printable(text.substr(0, shown)), rest.empty() ? "" : "..."));
+}
+
+/// False for a % without two hexadecimal digits.
+bool decode(std::string_view text, std::string& out) {
   out.clear();
   for (std::size_t at = 0; at < text.size(); ++at) {
     if (text[at] != '%') {
@@ -41,22 +48,24 @@ Result<void> decode(std::string_view text, std::string& out) {
     }
     const int high = at + 2 < text.size() ? hex_digit(text[at + 1]) : -1;
     const int low = high < 0 ? -1 : hex_digit(text[at + 2]);
-    if (low < 0) return malformed("a % in the key without two hexadecimal digits", text);
+    if (low < 0) return false;
     out.push_back(static_cast<char>(high * 16 + low));
     at += 2;
   }
-  return {};
+  return true;
 }
 
-Result<TrackLine::Count> read_count(std::string_view word) {
+/// Or what is wrong with |word|.
+tl::expected<TrackLine::Count, std::string_view> read_count(std::string_view word) {
   const std::size_t equals = word.find('=');
-  if (equals == 0 || equals == std::string_view::npos) return malformed("this is not TYPE=N", word);
+  if (equals == 0 || equals == std::string_view::npos)
+    return tl::unexpected(std::string_view("is not TYPE=N"));
   TrackLine::Count count{word.substr(0, equals)};
   const std::string_view digits = word.substr(equals + 1);
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), count.number);
   // A sign would be taken.
   if (error != std::errc{} || end != digits.data() + digits.size() || digits.front() == '-') {
-    return malformed("this is no number from 0 to 2^63-1", word);
+    return tl::unexpected(std::string_view("has no number from 0 to 2^63-1"));
   }
   return count;
 }
@@ -72,12 +81,12 @@ Result<void> parse_track_line(std::string_view text, TrackLine& line) {
   if (line.table.empty()) return malformed("the table is missing", text);
   const std::string_view key = take_word(rest);
   if (key.empty()) return malformed("the key is missing", text);
-  if (auto decoded = decode(key, line.key); !decoded) return decoded;
+  if (!decode(key, line.key)) return malformed("a % in the key without two hexadecimal digits", text);
   if (rest.empty()) return malformed("it names no data type", text);
-  while (!rest.empty()) {
+  for (int number = 4; !rest.empty(); ++number) {
     const bool last_is_empty = rest.back() == ' ' && rest.find(' ') == rest.size() - 1;
     const auto count = read_count(take_word(rest));
-    if (!count) return tl::unexpected(count.error());
+    if (!count) return malformed(fmt::format("word {} {}", number, count.error()), text);
     if (last_is_empty) return malformed("a space at the end", text);
     line.counts.push_back(*count);
   }

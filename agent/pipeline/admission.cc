@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "agent/base/host_name.h"
+#include "agent/base/peer_name.h"
+#include "agent/base/printable.h"
 #include "agent/pipeline/accepted_origin.h"
 #include "agent/pipeline/peer_link.h"
 
@@ -48,7 +50,7 @@ Result<void> Hub::check_names(const PeerLink& link, const peers::Hello& hello, T
     if (Peer* peer = find(hello.from); peer != nullptr && peer->link == nullptr) {
       peer->note = to_string(error);
     } else if (peer == nullptr) {
-      remember_stranger(link.source(), hello.from, error, now);
+      remember_stranger(link.source(), readable(hello.from), error, now);
     }
     return tl::unexpected(error);
   };
@@ -73,7 +75,15 @@ Result<void> Hub::check_names(const PeerLink& link, const peers::Hello& hello, T
         fmt::format(
             "'{0}' calls this agent '{1}', but its name is '{2}': in the peers section of {0}'s haproxy.cfg "
             "write `server {2} ...` instead of `server {1} ...`, or set [agent] name = \"{1}\" in {3}",
-            hello.from, hello.to, setup_.agent_name, setup_.config_file));
+            hello.from, readable(hello.to), setup_.agent_name, setup_.config_file));
+  }
+  // Where all are accepted, too: else one could count in the place of an agent, whose origins have a #.
+  if (find(hello.from) == nullptr && !is_peer_name(hello.from)) {
+    return refused(
+        Reason::kUnknownPeer,
+        fmt::format("a peer from {} calls itself {}: a name is made of letters, digits and _ : . -; set "
+                    "`localpeer` in the global section of its haproxy.cfg",
+                    link.source().text, printable(hello.from)));
   }
   if (find(hello.from) == nullptr && !setup_.accept_unknown) {
     std::string expected;

@@ -140,6 +140,8 @@ class Hub {
   bool learned() const { return learned_; }
   /// It has lost another agent and lacks an origin: it cannot know how far its totals are off.
   bool isolated() const { return isolated_; }
+  /// Whether what |peer| counts is all known here, by itself or from another agent.
+  bool present(const Peer& peer, TimePoint now) const;
   /// Another agent is home to that origin, and well; |synchronised|: and has all that it has.
   bool held_elsewhere(store::OriginId origin, TimePoint now, bool synchronised = false) const;
   /// Who sends |peer| its totals and marks (DESIGN, "Sessions with instances").
@@ -161,6 +163,10 @@ class Hub {
     std::uint32_t expected = 0;
   };
   Attendance attendance(TimePoint now) const;
+  /// How many of those present define the table differently, so that nothing of them is in its totals.
+  std::uint32_t left_out(const TableRecord& record, TimePoint now) const;
+  /// How many other agents are configured.
+  std::size_t agents() const;
   bool expected(const Peer& peer) const { return peer.setup.kind == PeerKind::kHaproxy && !peer.maintenance; }
   /// Takes a configured instance out of the expected ones, or back in. An error says why not.
   Result<void> set_maintenance(std::string_view name, bool on);
@@ -214,8 +220,6 @@ class Hub {
   void ended(PeerLink& link, const Error& why, TimePoint now);
   void update_presence(TimePoint now);
   void update_elsewhere(TimePoint now);
-  /// How many other agents are configured.
-  std::size_t agents() const;
   /// Whether another agent than |peer| is configured, and has no session with this one.
   bool lacks_agent_besides(const Peer& peer) const;
   void set_present(store::OriginId origin, bool present);

@@ -304,9 +304,12 @@ void PeerLink::send_marks(TimePoint now) {
     const Subscription& subscription = subscriptions_.all()[index];
     const Output& output = *subscription.record->output;
     if (!subscription.shape || output.replicated()) continue;
-    status_.send(session_,
-                 {output.name(), static_cast<std::uint32_t>(mark.until), mark.present, mark.expected},
-                 mark.time + kMarkLife - now);
+    // One may have come or gone since the mark was made.
+    const std::uint32_t left_out = std::min(hub_.left_out(*subscription.record, now), mark.present);
+    status_.send(
+        session_,
+        {output.name(), static_cast<std::uint32_t>(mark.until), mark.present - left_out, mark.expected},
+        mark.time + kMarkLife - now);
   }
   for (const Limit& limit : hub_.limits().all()) {
     const LimitValue& value = limit.value();

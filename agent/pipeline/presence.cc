@@ -20,11 +20,22 @@ Hub::Attendance Hub::attendance(TimePoint now) const {
   for (const Peer& peer : peers_) {
     if (!expected(peer)) continue;
     ++attendance.expected;
-    const bool here = (peer.link != nullptr && peer.link->synchronised() && peer.link->heard_lately(now)) ||
-                      held_elsewhere(peer.origin, now, /*synchronised=*/true);
-    if (here) ++attendance.present;
+    if (present(peer, now)) ++attendance.present;
   }
   return attendance;
+}
+
+bool Hub::present(const Peer& peer, TimePoint now) const {
+  return (peer.link != nullptr && peer.link->synchronised() && peer.link->heard_lately(now)) ||
+         held_elsewhere(peer.origin, now, /*synchronised=*/true);
+}
+
+std::uint32_t Hub::left_out(const TableRecord& record, TimePoint now) const {
+  return static_cast<std::uint32_t>(std::count_if(peers_.begin(), peers_.end(), [&](const Peer& peer) {
+    const auto said = record.definitions.find(peer.origin);
+    return said != record.definitions.end() && store::mismatch(record.table->definition(), said->second) &&
+           expected(peer) && present(peer, now);
+  }));
 }
 
 void Hub::update_presence(TimePoint now) {
@@ -45,7 +56,10 @@ void Hub::update_presence(TimePoint now) {
 
 Result<void> Hub::set_maintenance(std::string_view name, bool on) {
   Peer* peer = find(name);
-  if (peer == nullptr || !peer->configured || peer->setup.kind != PeerKind::kHaproxy) {
+  if (peer != nullptr && peer->setup.kind == PeerKind::kAgent) {
+    return refuse(Reason::kBadCommand, fmt::format("'{}' is an agent: only instances are expected", name));
+  }
+  if (peer == nullptr || !peer->configured) {
     return refuse(Reason::kNotFound,
                   fmt::format("there is no [[peer]] name = \"{}\" in {}", name, setup_.config_file));
   }
@@ -85,14 +99,26 @@ Result<void> Hub::forget(std::string_view name, TimePoint now) {
       std::find_if(peers_.begin(), peers_.end(), [&](const Peer& had) { return had.setup.name == name; });
   if (peer == peers_.end()) return refuse(Reason::kNotFound, fmt::format("there is no peer '{}'", name));
   if (peer->configured) {
+    const bool expected = peer->setup.kind == PeerKind::kHaproxy;
     return refuse(
         Reason::kBadCommand,
-        fmt::format("'{}' is configured at {}:{}: take it out with `set peer {} maint`, or remove it "
-                    "there and restart",
-                    name, setup_.config_file, peer->setup.line, name));
+        fmt::format("'{}' is configured at {}:{}: {}remove it there and reload", name, setup_.config_file,
+                    peer->setup.line,
+                    expected ? fmt::format("take it out with `set peer {} maint`, or ", name) : ""));
   }
   if (peer->link != nullptr)
     return refuse(Reason::kBadCommand, fmt::format("'{}' has a session: stop it first", name));
+  // It would be expected again as soon as the other one speaks of it.
+  const bool elsewhere = std::any_of(fellows_.begin(), fellows_.end(), [&](const MeshLink* link) {
+    const OriginRow* row = link->row(peer->origin);
+    return row != nullptr && row->home;
+  });
+  if (elsewhere) {
+    return refuse(Reason::kBadCommand,
+                  fmt::format("'{}' has a session with another agent, which `show peers` names as home of "
+                              "it: stop it first",
+                              name));
+  }
   forget(peer, now);
   return {};
 }

@@ -10,6 +10,11 @@ std::vector<TableProgress> PeerLink::progress() const {
   if (mesh_) return mesh_->progress();
   std::vector<TableProgress> all;
   const Rules& rules = hub_.registry().rules();
+  const auto mismatch = [&](std::string_view name) {
+    return std::any_of(inputs_.begin(), inputs_.end(), [&](const Input& input) {
+      return !input.problem.empty() && input.definition.name == name;
+    });
+  };
   for (const peers::TableTaken& table : session_.tables_taken()) {
     const std::string_view name = canonical_name(table.name);
     const Treatment::Kind kind = rules.treat(name).kind;
@@ -17,6 +22,7 @@ std::vector<TableProgress> PeerLink::progress() const {
                                  : rules.is_limits(name)               ? "limits"
                                  : kind == Treatment::Kind::kOutput    ? "total"
                                  : !table.taken                        ? "left out"
+                                 : mismatch(table.name)                ? "mismatch"
                                  : kind == Treatment::Kind::kReplicate ? "replicated"
                                                                        : "counted";
     all.push_back({std::string(table.name), false, use, table.pushed, table.acknowledged, {}});

@@ -126,11 +126,11 @@ class Host:
 
     # --- HAProxy
 
-    def haproxy(self, text: str) -> None:
+    def haproxy(self, text: str, verb: str = "restart") -> None:
         """HAProxy with Debian's own config, and |text| behind it."""
         self.write(HAPROXY_CFG, self.debian_cfg + text)
         self.run("haproxy", "-c", "-f", HAPROXY_CFG)
-        self.systemctl("restart", "haproxy")
+        self.systemctl(verb, "haproxy")
 
 
 # --- steps

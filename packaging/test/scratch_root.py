@@ -40,6 +40,10 @@ def depends(deb: Path) -> list[str]:
     return [re.split(r"[ (|]", entry.strip())[0] for entry in field.split(",") if entry.strip()]
 
 
+class NoArchive(Exception):
+    """There is nothing to make a root of."""
+
+
 class ScratchRoot:
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -88,7 +92,10 @@ class ScratchRoot:
         if cached:
             subprocess.run(["tar", "-C", self.path, "-xf", stored], check=True)
         else:
-            self._bootstrap()
+            try:
+                self._bootstrap()
+            except (NoArchive, subprocess.CalledProcessError) as why:
+                raise NoArchive(f"no Debian {SUITE} can be installed from here: {why}") from why
         subprocess.run(["mount", "-t", "proc", "proc", self.path / "proc"], check=True)
         needed = {name for deb in debs for name in depends(deb)} - {deb.name.split("_")[0] for deb in debs} - {"systemd"}
         missing = needed - set(self.run("dpkg-query", "-W", "-f", "${Package}\n").stdout.split())
@@ -104,7 +111,7 @@ class ScratchRoot:
             "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages",
         ).splitlines() if re.search(rf" {SUITE}(-updates|-security)? main$", line)}, key=lambda line: line.split()[1])
         if not sources or sources[0].split()[1] != SUITE:
-            raise RuntimeError(f"apt's configuration has no source of {SUITE} main")
+            raise NoArchive(f"apt's configuration has no source of {SUITE} main")
         subprocess.run(["debootstrap", "--variant=minbase", SUITE, self.path, sources[0].split()[0]], check=True,
                        stdout=subprocess.DEVNULL)
         self.write("etc/apt/sources.list", "".join(f"deb {source}\n" for source in sources))
@@ -119,7 +126,8 @@ class ScratchRoot:
     def _install(self, packages: list[str]) -> None:
         self.run("apt-get", "update", "-q")
         install = ("apt-get", "install", "-qy", "--no-install-recommends")
-        self.run(*install, "systemd-standalone-sysusers", *packages)
+        # On a host that is not as bare there is procps, which haproxy.service needs.
+        self.run(*install, "systemd-standalone-sysusers", "procps", *packages)
         self.run("apt-get", "clean")
         self.run(*install, "--download-only", "haproxy")
         self.run(*install, "--download-only", "systemd")

@@ -44,10 +44,10 @@ def reinstalled(host: Host) -> None:
 @step("purged: no state, no link; what the operator put into /etc/stickmesh stays")
 def purged(host: Host) -> None:
     others = "/var/lib/stickmesh-backup"
-    host.run("mkdir", others)
+    host.run("cp", "-a", STATE, others)
     host.run("dpkg", "--purge", "stickmesh")
     expect(host.outside(others).exists(), "a directory of somebody else is gone")
-    host.run("rmdir", others)
+    host.run("rm", "-r", others)
     expect(not host.root.processes(), f"left running: {host.root.processes()}")
     expect(host.outside("/etc/stickmesh/two.toml").exists(), "the operator's own config is gone")
     host.run("rm", "/etc/stickmesh/two.toml")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import collections
+import re
 
 import web
 from host import CONFIG, DOC, HAPROXY_CFG, UNIT, Host, expect, replaced, step
@@ -35,8 +36,9 @@ HTTP = "type ipv6 size 100k expire 10m store http_req_cnt"
 @step("both packages beside Debian's HAProxy")
 def installed(host: Host) -> None:
     host.run("apt-get", "install", "-qy", "--no-install-recommends", "--no-download", "haproxy")
-    # What /usr/lib/tmpfiles.d/haproxy.conf says: there is no systemd-tmpfiles here.
+    # What /usr/lib/tmpfiles.d/haproxy.conf says: under the stand-in there is no systemd-tmpfiles, and it could not start.
     host.run("install", "-d", "-o", "haproxy", "-g", "haproxy", "-m", "2775", "/run/haproxy")
+    host.systemctl("start", "haproxy")
     host.debian_cfg = host.read(HAPROXY_CFG)
     host.files_before = host.root.files()
     host.install(host.agent, host.haproxy_side)
@@ -69,8 +71,9 @@ def first_refused(host: Host) -> None:
                                  '[[peer]]\nname = "lb1"\naddress = "127.0.0.1:10000"')))
     host.run("stickmeshd", "-c")
     host.systemctl("restart", UNIT)
-    host.haproxy(host.read(f"{DOC}/stickmesh-haproxy/examples/first.cfg"))
-    wait.until(lambda: host.ctl("show", "peers"), lambda text: "synchronised" in text, what="the instance is synchronised")
+    host.haproxy(host.read(f"{DOC}/stickmesh-haproxy/examples/first.cfg"), "reload")
+    wait.until(lambda: host.ctl("show", "peers"), lambda text: re.search(r"^lb1\t.*\tsynchronised\t", text, re.M),
+               what="the instance is synchronised")
     expect([web.get(8080) for _ in range(25)] == [200] * 20 + [429] * 5, "not the first 20 requests, and no more, are served")
     host.wait(lambda: host.counted("ip.total", "http_req_rate"), 25, "the total of all 25")
     host.ctl("show", "table", "ip.total", "origins")

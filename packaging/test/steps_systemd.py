@@ -22,15 +22,14 @@ def shown(host: Host, name: str, unit: str = UNIT) -> str:
 @contextlib.contextmanager
 def drop_in(host: Host, unit: str, text: str) -> Iterator[None]:
     """Within, |text| is added to the unit of the restarted agent."""
-    folder = host.outside(f"/etc/systemd/system/{unit}.d")
-    folder.mkdir()
+    folder = f"/etc/systemd/system/{unit}.d"
+    host.outside(folder).mkdir()
     try:
-        (folder / "test.conf").write_text(text)
+        host.write(f"{folder}/test.conf", text)
         host.systemctl("daemon-reload")
         yield
     finally:
-        (folder / "test.conf").unlink()
-        folder.rmdir()
+        host.run("rm", "-r", folder)
         host.systemctl("daemon-reload")
         host.systemctl("restart", UNIT)
 
@@ -76,6 +75,22 @@ def levels(host: Host) -> None:
     for level, count in before.items():
         new = wait.until(lambda: lines(level)[count:], what=f"a line of level {level}")
         expect({line.split(":")[0] for line in new} == {level}, f"at level {level}: {new}")
+    # What a broken config is refused for, by the new process and in the words of `stickmeshctl reload`.
+    count = len(lines("err"))
+    host.write(CONFIG, f"{host.agent_config}\n[nonsense]\n")
+    expect(host.systemctl("reload", UNIT, check=False).returncode == 1, "reload succeeded")
+    host.write(CONFIG, host.agent_config)
+    wait.until(lambda: lines("err")[count:],
+               lambda new: [line.partition("nonsense")[1] for line in new] == ["nonsense"] * 2, what="both say why")
+
+
+@step("systemctl kill -s USR2, which signals all processes of the unit: a soft restart each time", under=SYSTEMD)
+def signalled(host: Host) -> None:
+    for _ in range(6):
+        before = host.main_pid()
+        host.systemctl("kill", "-s", "USR2", UNIT)
+        host.wait(lambda: host.main_pid() != before, True, "another main process")
+    expect("failed" not in shown(host, "StatusText"), shown(host, "StatusText"))
 
 
 @step("the watchdog: a process that hangs is replaced, with what the snapshot has", under=SYSTEMD)
@@ -91,7 +106,7 @@ def hung(host: Host) -> None:
         host.wait(lambda: host.counted("login", "gpc0"), 1, "the failed login")
 
 
-@step("however often a start fails, the next is tried", under=SYSTEMD)
+@step("a start that fails is tried again, more often than systemd does it by itself", under=SYSTEMD)
 def never_given_up(host: Host) -> None:
     with drop_in(host, UNIT, "[Service]\nRestartSec=100ms\n"):
         host.systemctl("stop", UNIT)
@@ -178,6 +193,26 @@ def unix_socket(host: Host) -> None:
         host.write("/etc/haproxy/haproxy.cfg", before)
         host.systemctl("daemon-reload")
         host.systemctl("restart", "stickmeshd", "haproxy")
+
+
+@step("a socket of the socket unit has its group after a boot, too", under=SYSTEMD)
+def socket_group(host: Host) -> None:
+    path = "/run/stickmesh/spoe.sock"
+    unit = f"[Socket]\nListenStream=\nListenStream={path}\nSocketMode=0660\nSocketGroup=haproxy\n"
+    with drop_in(host, "stickmeshd.socket", unit):
+        host.write(CONFIG, replaced(host.agent_config, ('"192.0.2.10:10301", "abns@stickmesh"', f'"{path}"')))
+        try:
+            host.systemctl("stop", UNIT)
+            host.systemctl("enable", "--now", "stickmeshd.socket")
+            host.systemctl("start", UNIT)
+            host.manager.power_cut()
+            host.manager.boot()
+            expect(host.active() and host.active("stickmeshd.socket"), "not both are running")
+            seen = host.run("stat", "-c", "%U:%G %a", path).stdout.strip()
+            expect(seen == "root:haproxy 660", seen)
+        finally:
+            host.write(CONFIG, host.agent_config)
+            host.systemctl("disable", "--now", "stickmeshd.socket")
 
 
 @step("power cut: at the next boot the agent is there by itself, with what the snapshot has", under=SYSTEMD)

@@ -27,6 +27,7 @@ class RollingChangeTest(MeshTest):
                    what="lb3's definition is a mismatch, with both in words")
         self.assertIn("http_req_rate(10s)", standing())
         self.assertGreaterEqual(daemon.errors().get("definition-mismatch", 0), 1)
+        self.assertRegex(daemon.ask("show peers lb3"), r"(?m)^/http\tin\tmismatch\t")
         http_client.send(self.layouts["lb1"].http_port, "joe", 1)
         self.wait_total("joe", "http_req_cnt", 13, "lb1", "lb2")
 

@@ -77,6 +77,25 @@ class WrongNameTest(MeshTest):
             self.instances[name].set("mesh/http", "joe", http_req_cnt=4)
         self.wait_total("joe", "http_req_cnt", 8)
 
+    def test_one_that_has_a_session_with_another_agent_is_not_forgotten(self) -> None:
+        agents = []
+        for name, other in (("agent-a", "agent-b"), ("agent-b", "agent-a")):
+            folder = self.directory / name
+            folder.mkdir()
+            address = agents[0].port if agents else None
+            agents.append(self.start_agent(AgentConfig(name=name, peers=[PeerConfig(other, address, kind="agent")],
+                                                       peers_section="accept-unknown = true"), directory=folder))
+        session = self.dial(agents[1].port, "agent-b", "web", [http_table()])
+        wait.until(lambda: agents[0].peers().get("web", {}).get("home"), lambda home: home == "agent-b",
+                   what="agent-a hears of it")
+        self.assertIn("has a session with another agent", agents[0].ask("forget peer web"))
+        self.assertIn("'agent-b' is an agent", agents[0].ask("set peer agent-b maint"))
+        self.assertNotIn("maint", agents[0].ask("forget peer agent-b"))
+        session.close()
+        answer = wait.until(lambda: agents[0].ask("forget peer web"), lambda text: "session" not in text, what="it is forgotten")
+        self.assertIn("web: forgotten", answer)
+        self.assertIn("say it to the other agents, too", answer)
+
 
 class CollisionTest(MeshTest):
     def test_both_dial_and_one_session_stays(self) -> None:

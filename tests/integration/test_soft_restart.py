@@ -319,6 +319,14 @@ class RefusedTest(SoftRestartTest):
         self.replaced_binary("#!/bin/sh\nexit 3\n")
         self.charge_stays(self.daemon.reload(), "it ended with code 3")
 
+    def test_what_a_service_manager_tells_all_processes_ends_none(self) -> None:
+        """From its first moment on: `systemctl kill -s USR2` signals a process that has just been started, too."""
+        self.replaced_binary("#!/bin/sh\ngrep SigIgn: /proc/self/status\nexit 3\n")
+        self.charge_stays(self.daemon.reload(), "it ended with code 3")
+        ignored = int(re.search(r"SigIgn:\s+(\w+)", self.daemon.log())[1], 16)
+        for number in (signal.SIGHUP, signal.SIGUSR2):
+            self.assertTrue(ignored >> (number - 1) & 1, f"{number!r} would end it")
+
     def test_a_binary_that_dies(self) -> None:
         self.replaced_binary("#!/bin/sh\nkill -9 $$\n")
         self.charge_stays(self.daemon.reload(), "it was ended by signal 9")

@@ -133,6 +133,35 @@ TEST_F(CommandsTest, SetRefusesWhatItCannotWrite) {
   EXPECT_EQ(table_->entries(), 0U);
 }
 
+TEST_F(CommandsTest, ATotalIsNotSet) {
+  EXPECT_THAT(ask("set table http.total key joe data.gpc0 1"),
+              StartsWith("error: bad-command: 'http.total' is a total"));
+  EXPECT_EQ(table_->entries(), 0U);
+  EXPECT_EQ(ask("set table /http key joe data.gpc0 1"), "done\n");
+}
+
+TEST_F(CommandsTest, NoEntryOutlivesItsTable) {
+  EXPECT_EQ(ask("set table http key joe expire 5s data.gpc0 1"), "done\n");
+  EXPECT_THAT(ask("set table http key joe expire 1h data.gpc0 1"), StartsWith("done, for "));
+  TableDefinition forever = pipeline::counter_table("forever");
+  forever.expire = Duration(0);
+  agent_.registry.declare(forever, 100, pipeline::kStart);
+  EXPECT_THAT(ask("set table forever key joe expire 5s data.http_req_cnt 1"), HasSubstr("do not expire"));
+}
+
+TEST_F(CommandsTest, AKeyIsToldToWhoAskedAlone) {
+  const std::string lines[] = {"clear table http key S3CRET", "show table http key S3CRET nonsense",
+                               "set table http key a S3CRET data.gpc0 1 data.gpc0",
+                               "sett table http key S3CRET",
+                               "set table http key " + std::string(300, 'x') + "S3CRET data.gpc0 1"};
+  std::uint64_t refused = 0;
+  for (const std::string& line : lines) {
+    EXPECT_THAT(ask(line), StartsWith("error: ")) << line;
+    EXPECT_GT(agent_.errors.recent().size(), std::exchange(refused, agent_.errors.recent().size())) << line;
+    EXPECT_THAT(agent_.errors.recent().back().detail, Not(HasSubstr("S3CRET"))) << line;
+  }
+}
+
 TEST_F(CommandsTest, ShowPeersSaysWhoWasTurnedAway) {
   pipeline::Instance lb1(agent_.hub, "lb1", 10, pipeline::kStart);
   pipeline::Instance web7(agent_.hub, "web7", 10, pipeline::kStart);

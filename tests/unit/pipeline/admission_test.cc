@@ -52,6 +52,18 @@ TEST(AdmissionTest, WithAcceptUnknownAnyOtherNameComesIn) {
   EXPECT_FALSE(agent.peer("web7").configured);
 }
 
+TEST(AdmissionTest, WithAcceptUnknownNobodyCountsInThePlaceOfAnAgent) {
+  HubSetup setup = Agent::default_setup();
+  setup.accept_unknown = true;
+  Agent agent(setup);
+  for (const char* name : {"agent-1#1795829805", "agent-2#1", "lb1@agent-1", "x/y", "x;y", "\xc3\xa9"}) {
+    Instance instance(agent.hub, name, 10, kStart);
+    EXPECT_FALSE(instance.up()) << name;
+    EXPECT_EQ(instance.end()->reason, Reason::kUnknownPeer) << name;
+  }
+  EXPECT_EQ(agent.hub.strangers().size(), 6U);
+}
+
 TEST(AdmissionTest, NobodyIsWhatOthersWriteToRedis) {
   HubSetup setup = Agent::default_setup();
   setup.accept_unknown = true;

@@ -91,6 +91,19 @@ TEST_F(MarksTest, ASilentOriginIsAbsentAfterFourSeconds) {
   EXPECT_EQ(marks(lb1).back().cells[1], 1U);
 }
 
+TEST_F(MarksTest, WhoDefinesATableDifferentlyIsAbsentFromItsTotal) {
+  Instance lb1(agent_.hub, "lb1", 10, kStart);
+  announce(lb1, kStart);
+  Instance lb2(agent_.hub, "lb2", 20, kStart);
+  TableDefinition other = kInput;
+  other.key_size += 1;
+  lb2.push(1, other, "joe", 1, {5});
+  lb2.exchange(kStart + milliseconds(100));
+  lb1.exchange(kStart + milliseconds(600));
+  EXPECT_EQ(marks(lb1).back().cells[1], 1U);
+  EXPECT_EQ(marks(lb1).back().cells[2], 2U) << "it is expected all the same";
+}
+
 TEST_F(MarksTest, MaintenanceTakesAnInstanceOutOfTheExpectedOnes) {
   Instance lb1(agent_.hub, "lb1", 10, kStart);
   announce(lb1, kStart);
