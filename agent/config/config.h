@@ -195,6 +195,7 @@ struct Redis {
   bool publish = false;
   std::vector<std::string> accept;  ///< patterns of table names
   Tls tls;
+  Line password_line;
 
   bool operator==(const Redis&) const = default;
 };

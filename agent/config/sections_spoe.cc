@@ -82,6 +82,7 @@ void read_redis(Section& section, Redis& redis) {
   section.read("flush-interval", redis.flush_interval, time(1ms, 1min));
   section.read("restore", redis.restore, read_boolean);
   section.read("user", redis.user, text(optional_word_problem));
+  redis.password_line.number = section.line_of("password-file");
   section.read("password-file", redis.password_file, text(optional_path_problem));
   section.read("db", redis.db, number(0, 65535));
   section.read("sentinel", redis.sentinel, text(optional_word_problem));

@@ -24,19 +24,17 @@ void say(log::Level level, std::string_view line) {
 
 int check(const std::string& file, const config::Loaded& loaded) {
   for (const config::Finding& note : loaded.notes) say(log::Level::kNotice, config::to_string(note));
-  const auto wrong = [](std::string_view finding) {
-    say(log::Level::kError, finding);
-    return 1;
-  };
+  std::vector<std::string> findings = daemon::check_hooks(loaded.config, file);
   const auto tls = daemon::load_tls(loaded.config.peers.tls, "peers.tls", file);
+  if (!tls) findings.push_back(tls.error().detail);
   const auto redis_tls = daemon::load_tls(loaded.config.redis.tls, "redis.tls", file);
-  for (const auto* context : {&tls, &redis_tls}) {
-    if (!*context) return wrong(context->error().detail);
-  }
+  if (!redis_tls) findings.push_back(redis_tls.error().detail);
   const auto password = daemon::redis_password(loaded.config.redis);
-  if (!password) return wrong(fmt::format("{}: {}", file, password.error().detail));
-  const auto hooks = daemon::check_hooks(loaded.config, file);
-  if (!hooks) return wrong(hooks.error().detail);
+  if (!password)
+    findings.push_back(
+        fmt::format("{}:{}: {}", file, loaded.config.redis.password_line.number, password.error().detail));
+  for (const std::string& finding : findings) say(log::Level::kError, finding);
+  if (!findings.empty()) return 1;
   for (const std::string& doubt : daemon::peers_tls_doubts(tls->get(), loaded.config, file))
     say(log::Level::kWarning, doubt);
   fmt::print("{}: valid\n{}\n", file, config::memory_worst_case(loaded.config));

@@ -57,13 +57,24 @@ void declare_tables(const config::Config& config, pipeline::Registry& registry, 
   }
 }
 
-Result<void> check_hooks(const config::Config& config, const std::string& config_file) {
+std::vector<std::string> check_hooks(const config::Config& config, const std::string& config_file) {
   const pipeline::Rules rules = rules_of(config);
   pipeline::Registry registry(rules, config.agent.max_memory, config.peers.max_origins, /*hash_seed=*/0);
   declare_tables(config, registry, {});
   ErrorLog errors;
   pipeline::Hub hub(hub_setup_of(config, config_file), registry, errors);
-  return hooks::Hooks(hub, hook_setups_of(config)).load({});
+  const std::vector<hooks::HookSetup> setups = hook_setups_of(config);
+  std::vector<std::string> findings;
+  for (std::size_t index = 0; index < setups.size(); ++index) {
+    if (auto loaded = hooks::Hooks(hub, {setups[index]}).load({}); !loaded) {
+      findings.push_back(fmt::format("{}:{}: hook.file: {}", config_file, config.hook[index].line.number,
+                                     loaded.error().detail));
+    }
+  }
+  if (!findings.empty()) return findings;
+  // Together they may still be at odds.
+  if (auto loaded = hooks::Hooks(hub, setups).load({}); !loaded) findings.push_back(loaded.error().detail);
+  return findings;
 }
 
 pipeline::HubSetup hub_setup_of(const config::Config& config, std::string config_file) {

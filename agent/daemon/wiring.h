@@ -18,7 +18,8 @@ std::vector<hooks::HookSetup> hook_setups_of(const config::Config& config);
 /// The tables of the config.
 void declare_tables(const config::Config& config, pipeline::Registry& registry, TimePoint now);
 
-/// Whether the scripts of all `[[hook]]`s can be loaded; none of their functions is called.
-Result<void> check_hooks(const config::Config& config, const std::string& config_file);
+/// Loads the script of each `[[hook]]`; none of their functions is called. What is wrong with which, in
+/// words.
+std::vector<std::string> check_hooks(const config::Config& config, const std::string& config_file);
 
 }  // namespace stickmesh::daemon

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -358,7 +359,13 @@ class LoadTest(HooksTest):
         self.assertEqual(check_config(good, self.directory)[0], 0)
         code, output = check_config(self.hook("x = = 1"), self.directory)
         self.assertEqual(code, 1)
-        self.assertRegex(output, r"site\.lua:1: unexpected symbol near '='")
-        code, output = check_config('[[hook]]\nfile = "/nowhere/x.lua"\n', self.directory)
+        self.assertRegex(output, r"(?m)^\S+\.toml:\d+: hook\.file: \S+site\.lua:1: unexpected symbol near '='")
+        both = '[[hook]]\nfile = "/nowhere/x.lua"\n[[hook]]\nfile = "/nowhere/y.lua"\n[redis]\npassword-file = "/nowhere/z"\n'
+        code, output = check_config(both, self.directory)
         self.assertEqual(code, 1)
-        self.assertIn("/nowhere/x.lua: No such file", output)
+        found = re.findall(r"(?m)^\S+\.toml:(\d+): (\S+): (\S+): No such file", output)
+        self.assertEqual([(key, path) for _, key, path in found],
+                         [("hook.file", "/nowhere/x.lua"), ("hook.file", "/nowhere/y.lua"),
+                          ("redis.password-file", "/nowhere/z")], output)
+        lines = [int(line) for line, _, _ in found]
+        self.assertEqual([line - lines[0] for line in lines], [0, 2, 4], "each at its table")
