@@ -117,6 +117,16 @@ def never_given_up(host: Host) -> None:
         host.wait(host.active, True, "a start, now that the port is free")
 
 
+@step("upgraded while it is starting, it runs the new version", under=SYSTEMD)
+def upgraded_at_start(host: Host) -> None:
+    host.systemctl("stop", UNIT)
+    with drop_in(host, UNIT, "[Service]\nExecStartPost=/bin/sleep 3\n"):
+        host.systemctl("start", "--no-block", UNIT)
+        host.wait(lambda: shown(host, "SubState"), "start-post", "it is starting")
+        host.install(host.next_version(5))
+        expect(host.runs_installed(), "the old program runs")
+
+
 @contextlib.contextmanager
 def connecting(*address: object) -> Iterator[list[str]]:
     """Connects again and again; the list has why it could not."""

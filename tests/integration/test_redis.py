@@ -418,7 +418,7 @@ class FaultsTest(RedisTest):
         self.agent()
         self.fill(20, 1)
         wait.until(self.kinds, lambda kinds: kinds.get("connect-failed", 0) >= 2, what="it is dialled")
-        self.assertEqual(self.show()["Behind"], "20")
+        wait.until(lambda: self.show()["Behind"], lambda count: count == "20", what="all of it is behind")
         self.redis.start()
         self.wait_same()
         self.redis.kill()
