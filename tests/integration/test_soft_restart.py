@@ -394,6 +394,8 @@ class AmongAgentsTest(MeshTest):
             link.drop()
             wait.until(lambda: other.peers()["agent-a"]["sessions"], lambda count: count > sessions, what="another session")
 
+        wait.until(lambda: other.peers()["agent-a"]["state"], lambda state: state == "synchronised",
+                   what="it has been taught all, and can go on from there")
         replace(program, "#!/bin/sh\nexit 3\n")
         self.assertIn("it ended with code 3", daemon.reload())
         cut()
