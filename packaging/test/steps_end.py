@@ -5,6 +5,7 @@ import web
 from host import CONFIG, DOC, STATE, UNIT, Host, expect, step
 
 TWO = "stickmeshd@two.service"
+GONE = "stickmeshd@gone.service"
 
 
 @step("stickmeshd@two from the shipped example: beside the first one; an upgrade hands both over")
@@ -45,15 +46,18 @@ def reinstalled(host: Host) -> None:
 def purged(host: Host) -> None:
     others = "/var/lib/stickmesh-backup"
     host.run("cp", "-a", STATE, others)
+    # An instance that the operator has enabled, and whose config is no more.
+    host.systemctl("enable", GONE)
+    host.run("mkdir", "/var/lib/stickmesh-gone")
     host.run("dpkg", "--purge", "stickmesh")
     expect(host.outside(others).exists(), "a directory of somebody else is gone")
     host.run("rm", "-r", others)
     expect(not host.root.processes(), f"left running: {host.root.processes()}")
     expect(host.outside("/etc/stickmesh/two.toml").exists(), "the operator's own config is gone")
     host.run("rm", "/etc/stickmesh/two.toml")
-    left = [path for path in ("/var/lib/stickmesh", "/var/lib/stickmesh-two", "/run/stickmesh", CONFIG,
-                              f"/etc/systemd/system/multi-user.target.wants/{UNIT}",
-                              f"/etc/systemd/system/multi-user.target.wants/{TWO}")
+    wants = [f"/etc/systemd/system/multi-user.target.wants/{unit}" for unit in (UNIT, TWO, GONE)]
+    left = [path for path in ("/var/lib/stickmesh", "/var/lib/stickmesh-two", "/var/lib/stickmesh-gone", "/run/stickmesh",
+                              CONFIG, *wants)
             if host.outside(path).is_symlink() or host.outside(path).exists()]
     expect(not left, f"left: {' '.join(left)}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import subprocess
 import threading
 from typing import Iterator
 
@@ -127,6 +128,19 @@ def upgraded_at_start(host: Host) -> None:
         expect(host.runs_installed(), "the old program runs")
 
 
+@step("upgraded while its unit is masked, it is not started, and dpkg has nothing to complain of", under=SYSTEMD)
+def upgraded_masked(host: Host) -> None:
+    host.systemctl("mask", "--now", UNIT)
+    try:
+        said = host.install(host.next_version(6))
+        expect(not host.active(), "it was started")
+        expect("soft restart failed" not in said and "Failed" not in said, f"dpkg said: {said}")
+    finally:
+        host.systemctl("unmask", UNIT)
+        host.systemctl("start", UNIT)
+    expect(host.runs_installed(), "the old program runs")
+
+
 @contextlib.contextmanager
 def connecting(*address: object) -> Iterator[list[str]]:
     """Connects again and again; the list has why it could not."""
@@ -173,6 +187,24 @@ def socket_activated(host: Host) -> None:
         host.systemctl("stop", "stickmeshd.socket", "stickmeshd")
         expect(not host.active() and not host.active("stickmeshd.socket"), "it still runs")
         host.systemctl("disable", "stickmeshd.socket")
+
+
+@step("an address of the socket unit may come later than the unit", under=SYSTEMD)
+def late_address(host: Host) -> None:
+    address = "192.0.2.99"
+    with drop_in(host, "stickmeshd.socket", f"[Socket]\nListenStream=\nListenStream={address}:10300\n"):
+        host.write(CONFIG, replaced(host.agent_config, ("192.0.2.10:10300", f"{address}:10300")))
+        try:
+            host.systemctl("stop", UNIT)
+            host.systemctl("start", "stickmeshd.socket")
+            expect(host.active("stickmeshd.socket") and not host.active(), "the agent is there before anybody asks")
+            subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+            socket.create_connection((address, 10300), timeout=10).close()
+            host.wait(host.active, True, "the agent, started by who connects")
+        finally:
+            subprocess.run(["ip", "address", "delete", f"{address}/32", "dev", "lo"], check=False)
+            host.write(CONFIG, host.agent_config)
+            host.systemctl("stop", "stickmeshd.socket", UNIT)
 
 
 @step("a UNIX socket seen from HAProxy's chroot, as README says", under=SYSTEMD)
