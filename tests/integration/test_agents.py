@@ -26,12 +26,8 @@ class AgentsTest(MeshTest):
             directory.mkdir()
             self.agents.append(self.start_agent(AgentConfig(peers=peers, name=name), ports[index], directory))
         for index, daemon in enumerate(self.agents):
-            self.wait_agents(daemon, NAMES[1 - index])
+            self.wait_peer(daemon, NAMES[1 - index])
         return self.agents
-
-    def wait_agents(self, daemon: Agent, other: str, state: str = "synchronised") -> None:
-        wait.until(lambda: daemon.peers()[other]["state"], lambda found: found == state, timeout=30,
-                   what=f"{other} is {state} at {daemon.config.name}")
 
     def one_each(self) -> list[Agent]:
         """lb1 is at home at agent-a, lb2 at agent-b."""
@@ -108,7 +104,7 @@ class AgentsTest(MeshTest):
         self.wait_total("joe", "http_req_cnt", 11)
         self.wait_mark("lb1", 2)
         agents[0].start()
-        self.wait_agents(agents[0], NAMES[1])
+        self.wait_peer(agents[0], NAMES[1])
         self.send("lb1", "joe", 1)
         self.wait_total("joe", "http_req_cnt", 12, timeout=30)
         wait.until(lambda: agents[0].value("http.total", "joe", "http_req_cnt"), lambda value: value == 12, timeout=30,
@@ -121,12 +117,12 @@ class AgentsTest(MeshTest):
         assert agents[0].process is not None
         agents[0].process.freeze()
         self.addCleanup(agents[0].process.thaw)
-        self.wait_agents(agents[1], NAMES[0], "behind")
+        self.wait_peer(agents[1], NAMES[0], "behind")
         self.send("lb1", "joe", 2)
         self.send("lb2", "joe", 2)
         self.wait_total("joe", "http_req_cnt", 9)
         agents[0].process.thaw()
-        self.wait_agents(agents[1], NAMES[0])
+        self.wait_peer(agents[1], NAMES[0])
         self.send("lb2", "joe", 1)
         self.wait_total("joe", "http_req_cnt", 10, timeout=30)
 
@@ -138,7 +134,7 @@ class AgentsTest(MeshTest):
         self.wait_total("joe", "http_req_cnt", 3)
         for link in self.links:
             link.cut()
-        self.wait_agents(agents[0], NAMES[1], "away")
+        self.wait_peer(agents[0], NAMES[1], "away")
         self.send("lb1", "joe", 3)
         self.send("lb2", "joe", 4)
         # Neither can know the sum: it publishes nothing, and no mark says otherwise.

@@ -140,7 +140,7 @@ class DrippingStatusTest(MeshTest):
         hello = [peer.read_line(again) for _ in range(3)]
         again.sendall(b"200\n")
         self.addCleanup(peer.Session(again).close)
-        wait.until(lambda: daemon.peers()["slow"]["state"], lambda state: state == "synchronised")
+        self.wait_peer(daemon, "slow")
 
 
 # Connections of one host that may be without an answer.

@@ -40,8 +40,7 @@ class ClearTest(MeshTest):
         process = self.instances["lb2"].process
         assert process is not None
         process.freeze()
-        wait.until(lambda: daemon.peers()["lb2"]["state"], lambda state: state == "away", timeout=30,
-                   what="lb2's session is over")
+        self.wait_peer(daemon, "lb2", "away")
         answer = daemon.ask("clear table http key joe")
         self.assertIn("lb1: cleared", answer)
         self.assertIn("lb2: away (done when it returns)", answer)
@@ -59,7 +58,7 @@ class ClearTest(MeshTest):
         self.instances["lb1"].reload()
         wait.until(lambda: daemon.peers()["lb1"]["pid"], lambda pid: pid == str(self.instances["lb1"].process.pid),
                    what="the new process has a session")
-        wait.until(lambda: daemon.peers()["lb1"]["state"], lambda state: state == "synchronised")
+        self.wait_peer(daemon, "lb1")
         self.wait_total("joe", "http_req_cnt", 0)
 
     def test_the_whole_table(self) -> None:

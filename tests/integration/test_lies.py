@@ -60,7 +60,7 @@ class FalseAcksTest(WitnessTest):
         with peer.connect(self.port) as connection:
             connection.sendall(wire.hello("agent-1", "evil") + http_table("/http.total").definition() + acks)
             self.assertEqual(peer.read_line(connection), b"200\n")
-        wait.until(lambda: self.daemon.peers()["evil"]["state"], lambda state: state == "away")
+        self.wait_peer(self.daemon, "evil", "away")
         self.wait_all(self.start(), 1)
         self.unharmed()
 

@@ -107,8 +107,7 @@ class ServersTest(MeshTest):
         self.wait_sessions("lb1", "lb2")
         for daemon, name, other in ((agents[0], "lb1", "agent-b"), (agents[1], "lb2", "agent-a")):
             self.wait_synchronised(daemon, name)
-            wait.until(lambda: daemon.peers()[other]["state"], lambda state: state == "synchronised", timeout=30,
-                       what=f"{other} is synchronised")
+            self.wait_peer(daemon, other)
         self.visit("lb1", "a")
         self.visit("lb2", "b")
         for daemon in agents:

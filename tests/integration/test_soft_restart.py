@@ -88,12 +88,8 @@ class SoftRestartTest(MeshTest):
     def pair(self, *, dial: str = "agent", config: dict[str, object] | None = None, **options: object) -> Agent:
         self.daemon = self.mesh(["lb1", "lb2"], dial=dial, agent={"agent_section": SWITCH, **(config or {})}, **options)
         for name in self.instances:
-            self.wait_synchronised_by_state(name)
+            self.wait_peer(self.daemon, name)
         return self.daemon
-
-    def wait_synchronised_by_state(self, name: str) -> None:
-        wait.until(lambda: self.daemon.peers()[name]["state"], lambda state: state == "synchronised", timeout=30,
-                   what=f"{name} is synchronised")
 
     def send(self, name: str, key: str, times: int) -> None:
         self.assertEqual(http_client.send(self.layouts[name].http_port, key, times), [200] * times)
@@ -139,7 +135,7 @@ class UnderLoadTest(SoftRestartTest):
         for _ in range(5):
             self.reloaded()
             for name in self.instances:
-                self.wait_synchronised_by_state(name)
+                self.wait_peer(self.daemon, name)
         done.set()
         for sender in senders:
             sender.join()
@@ -394,8 +390,8 @@ class AmongAgentsTest(MeshTest):
             link.drop()
             wait.until(lambda: other.peers()["agent-a"]["sessions"], lambda count: count > sessions, what="another session")
 
-        wait.until(lambda: other.peers()["agent-a"]["state"], lambda state: state == "synchronised",
-                   what="it has been taught all, and can go on from there")
+        # Not before it has been taught all is there anything to go on from.
+        self.wait_peer(other, "agent-a")
         replace(program, "#!/bin/sh\nexit 3\n")
         self.assertIn("it ended with code 3", daemon.reload())
         cut()

@@ -181,8 +181,7 @@ class AgentsTest(TlsTest):
     def test_agents_replicate(self) -> None:
         agents = self.start_agents(self.authority.issue("agent-a"), self.authority.issue("agent-b"))
         for daemon, other in zip(agents, ("agent-b", "agent-a")):
-            wait.until(lambda: daemon.peers()[other]["state"], lambda state: state == "synchronised", timeout=30,
-                       what=f"{other} is synchronised")
+            self.wait_peer(daemon, other)
         options = self.tls(self.authority.issue("lb1"), "agent-a")
         self.add_instance("lb1", agents[0].port, agent_name="agent-a", **options)
         self.wait_sessions("lb1")

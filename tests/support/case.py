@@ -153,6 +153,11 @@ class MeshTest(HaproxyTest):
         wait.until(lambda: daemon.peers()[name], timeout=30, what=f"the new process of {name} is synchronised",
                    accept=lambda row: row["pid"] == str(process.pid) and row["state"] == "synchronised")
 
+    def wait_peer(self, daemon: Agent, peer: str, state: str = "synchronised") -> None:
+        """Until |daemon| shows |peer| like that, whichever process of it that is."""
+        wait.until(lambda: daemon.peers()[peer]["state"], lambda seen: seen == state, timeout=40,
+                   what=f"{peer} is {state} at {daemon.config.name}")
+
     def wait_total(self, key: str, data_type: str, expected: int, *names: str, table: str = "mesh/http.total",
                    timeout: float = 15.0) -> None:
         """Until every one of |names| (all by default) has that total in its own table."""

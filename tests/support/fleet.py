@@ -57,8 +57,7 @@ class SeveralAgentsTest(MeshTest):
                     self.wait_state(index, other, "synchronised")
 
     def wait_state(self, index: int, peer: str, expected: str) -> None:
-        wait.until(lambda: self.agents[index].peers()[peer]["state"], lambda state: state == expected, timeout=40,
-                   what=f"{peer} is {expected} at {self.names[index]}")
+        self.wait_peer(self.agents[index], peer, expected)
 
     def holders(self, table: str) -> dict[str, haproxy.Table]:
         """What everybody holds of a replicated table: the data types alone."""
