@@ -115,19 +115,19 @@ class CheckTest(MeshTest):
 
     def test_a_missing_file(self) -> None:
         done = subprocess.run([agent.daemon_path(), "-c", "-f", str(self.directory / "none.toml")],
-                              capture_output=True, text=True, timeout=10)
+                              capture_output=True, text=True, timeout=30)
         self.assertEqual(done.returncode, 1)
         self.assertIn("none.toml", done.stdout + done.stderr)
 
     def test_the_daemon_does_not_start_with_a_bad_config(self) -> None:
         path = self.directory / "bad.toml"
         path.write_text(GOOD.replace("{dir}", str(self.directory)).replace('name = "lb1"', "name = 7"))
-        done = subprocess.run([agent.daemon_path(), "-f", str(path)], capture_output=True, text=True, timeout=10)
+        done = subprocess.run([agent.daemon_path(), "-f", str(path)], capture_output=True, text=True, timeout=30)
         self.assertEqual(done.returncode, 1)
         self.assertIn("bad.toml:12: ", done.stdout + done.stderr)
 
     def test_the_version(self) -> None:
-        done = subprocess.run([agent.daemon_path(), "-v"], capture_output=True, text=True, timeout=10)
+        done = subprocess.run([agent.daemon_path(), "-v"], capture_output=True, text=True, timeout=30)
         self.assertEqual(done.returncode, 0)
         self.assertRegex(done.stdout, r"stickmesh.*\d+\.\d+\.\d+")
 
@@ -138,7 +138,7 @@ class CheckTest(MeshTest):
         config = AgentConfig(peers=[PeerConfig("lb1")])
         path = self.directory / "taken.toml"
         path.write_text(config.toml(self.directory, port))
-        done = subprocess.run([agent.daemon_path(), "-f", str(path)], capture_output=True, text=True, timeout=10)
+        done = subprocess.run([agent.daemon_path(), "-f", str(path)], capture_output=True, text=True, timeout=30)
         self.assertEqual(done.returncode, 1)
         self.assertIn(str(port), done.stdout + done.stderr)
 

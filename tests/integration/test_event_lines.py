@@ -26,7 +26,7 @@ class EventLinesTest(MeshTest):
         return self.daemon
 
     def connect(self) -> socket.socket:
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
         self.addCleanup(connection.close)
         return connection
 

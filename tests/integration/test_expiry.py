@@ -16,11 +16,10 @@ class ExpiryTest(MeshTest):
         for layout in self.layouts.values():
             http_client.send(layout.http_port, "joe", 2)
         self.wait_total("joe", "http_req_cnt", 4)
-        wait.until(lambda: daemon.used("http.total"), lambda used: used == 0, what="gone at the agent", timeout=8)
+        wait.until(lambda: daemon.used("http.total"), lambda used: used == 0, what="gone at the agent")
         for name, instance in self.instances.items():
             for table in ("mesh/http", "mesh/http.total"):
-                wait.until(lambda: instance.used(table), lambda used: used == 0, what=f"{table} empty at {name}",
-                           timeout=8)
+                wait.until(lambda: instance.used(table), lambda used: used == 0, what=f"{table} empty at {name}")
         # Nothing expired comes back.
         wait.holds(lambda: [i.used("mesh/http.total") for i in self.instances.values()], lambda used: not any(used),
                    seconds=2.5, what="totals stay gone")
@@ -31,7 +30,6 @@ class ExpiryTest(MeshTest):
         http_client.send(self.layouts["lb1"].http_port, "joe", 50)
         http_client.send(self.layouts["lb2"].http_port, "joe", 1)
         self.wait_total("joe", "http_req_cnt", 51)
-        deadline = time.monotonic() + 10
 
         def fallen() -> bool:
             http_client.send(self.layouts["lb2"].http_port, "joe", 1)
@@ -39,11 +37,11 @@ class ExpiryTest(MeshTest):
             totals = [int(instance.value("mesh/http.total", "joe", "http_req_cnt") or 0)
                       for instance in self.instances.values()]
             return isinstance(own, int) and all(own - 2 <= total <= own for total in totals)
-        wait.until(fallen, what="the total is what lb2 counted", timeout=deadline - time.monotonic(), interval=0.3)
+        wait.until(fallen, what="the total is what lb2 counted", interval=0.3)
 
     def test_a_lessons_remaining_life_is_taken_as_it_is(self) -> None:
         """After a restart of the agent an old entry does not start its life anew."""
-        daemon = self.mesh(["lb1"], tables={"http": SHORT.replace("3s", "8s")}, dial="both")
+        daemon = self.mesh(["lb1"], tables={"http": SHORT.replace("3s", "30s")}, dial="both")
         http_client.send(self.layouts["lb1"].http_port, "joe", 2)
         born = time.monotonic()
         self.wait_total("joe", "http_req_cnt", 2)
@@ -51,9 +49,12 @@ class ExpiryTest(MeshTest):
         time.sleep(max(0.0, born + 4 - time.monotonic()))  # the age is what this test is about
         daemon.start()
         wait.until(lambda: daemon.value("http.total", "joe", "http_req_cnt"), lambda value: value == 2,
-                   what="learned again", timeout=7)
-        wait.until(lambda: daemon.used("http.total"), lambda used: used == 0, what="gone at the agent", timeout=10)
-        self.assertLess(time.monotonic() - born, 10.5, "it lived on although nobody used it")
+                   what="learned again")
+        theirs = self.instances["lb1"].table("mesh/http")["joe"]["exp"]
+        ours = daemon.table("http.total")["joe"]["exp"]
+        assert isinstance(theirs, int) and isinstance(ours, int)
+        # Half of its age, for the way from one to the other.
+        self.assertLess(ours, theirs + 2000, "its life began anew")
 
     def test_an_instance_that_is_gone_keeps_its_contribution_until_it_expires(self) -> None:
         self.mesh(["lb1", "lb2"], tables={"http": SHORT.replace("3s", "6s")})
@@ -62,14 +63,14 @@ class ExpiryTest(MeshTest):
         self.wait_total("joe", "http_req_cnt", 6)
         self.instances["lb1"].kill()
         http_client.send(self.layouts["lb2"].http_port, "joe", 1)
-        self.wait_total("joe", "http_req_cnt", 7, "lb2", timeout=2)
+        self.wait_total("joe", "http_req_cnt", 7, "lb2")
 
         def total_of_lb2() -> bool:
             http_client.send(self.layouts["lb2"].http_port, "joe", 1)
             own = self.instances["lb2"].value("mesh/http", "joe", "http_req_cnt")
             total = self.instances["lb2"].value("mesh/http.total", "joe", "http_req_cnt")
             return isinstance(own, int) and isinstance(total, int) and own - 2 <= total <= own
-        wait.until(total_of_lb2, what="lb1's contribution expired", timeout=12, interval=0.4)
+        wait.until(total_of_lb2, what="lb1's contribution expired", interval=0.4)
 
 
 class FullTest(MeshTest):

@@ -35,7 +35,7 @@ class TablesTest(WitnessTest):
         self.assertEqual(self.daemon.errors(), {})
 
         session.define(http_table("/one-more", number=6))
-        session.wait_closed(timeout=5)
+        session.wait_closed()
         self.assertEqual(session.count(wire.ERROR, 0), 1, "it is told before the end")
         wait.until(self.daemon.errors, lambda counts: counts == {"too-many-tables": 1})
         self.assertIn("one-more", self.daemon.ask("show errors"))

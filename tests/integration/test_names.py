@@ -12,7 +12,7 @@ from support.ports import free_port
 class WrongNameTest(MeshTest):
     def told(self, daemon: Agent, reason: str, *words: str) -> None:
         """The reason is counted, and both the log and `show peers` hold all of |words|."""
-        wait.until(lambda: daemon.errors().get(reason, 0), what=f"{reason} is counted", timeout=12)
+        wait.until(lambda: daemon.errors().get(reason, 0), what=f"{reason} is counted")
         for what, text in (("the log", daemon.log()), ("show peers", daemon.ask("show peers"))):
             self.assertTrue(any(all(word in line for word in words) for line in text.splitlines()),
                             f"no line of {what} has all of {words}:\n{text[-3000:]}")
@@ -213,7 +213,7 @@ class HandshakeTest(MeshTest):
         try:
             wait.until(lambda: listener.hellos, what="a hello")
             listener.status = b"200\n"
-            listener.session(timeout=12)
+            listener.session(timeout=15)
             self.assertLess(len(listener.hellos), 20, "it does not dial in a tight loop")
         finally:
             self._end_agent(daemon)
@@ -222,7 +222,7 @@ class HandshakeTest(MeshTest):
         port = free_port()
         self.start_agent(AgentConfig(peers=[PeerConfig("lb1")]), port)
         session = self.dial(port, "agent-1", "lb1")
-        wait.until(lambda: session.count(wire.CONTROL, wire.HEARTBEAT), lambda n: n >= 3, what="heartbeats", timeout=8)
+        wait.until(lambda: session.count(wire.CONTROL, wire.HEARTBEAT), lambda n: n >= 3, what="heartbeats")
         self.assertFalse(session.closed)
 
     def test_a_silent_peer_is_given_up(self) -> None:

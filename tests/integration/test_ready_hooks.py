@@ -196,7 +196,7 @@ class ScraperTest(SpoeTest):
     most = 300
 
     def pages(self, port: int, client: str, paths: list[str]) -> list[dict[str, str | None]]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10.0)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         answers: list[dict[str, str | None]] = []
         try:
             for path in paths:

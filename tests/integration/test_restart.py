@@ -182,7 +182,7 @@ class LessonsTest(MeshTest):
         table = http_table()
         table.change("joe", http_req_cnt=5)
         session = self.dial(self.port, "agent-1", "lb1", [table], peer.Habits(answer=wire.PARTIAL))
-        wait.until(lambda: session.lesson_requests, lambda n: n >= 2, what="a second request", timeout=5)
+        wait.until(lambda: session.lesson_requests, lambda n: n >= 2, what="a second request")
         session.habits.answer = wire.FINISHED
         wait.until(lambda: session.count(wire.CONTROL, wire.CONFIRM), lambda n: n >= 2, what="confirms")
 
@@ -205,7 +205,7 @@ class LessonsTest(MeshTest):
         # As HAProxy, it says that it has not all while it is looking for a teacher.
         session = self.dial(self.port, "agent-1", "lb1", [after], peer.Habits(answer=wire.PARTIAL), pid=200)
         session.request_lesson()
-        wait.until(lambda: session.count(wire.CONTROL, wire.FINISHED), what="FINISHED", timeout=10)
+        wait.until(lambda: session.count(wire.CONTROL, wire.FINISHED), what="FINISHED")
         session.habits.answer = wire.FINISHED
         session.wait_value("/http", "joe", "http_req_cnt", 30)
         self.assertIn(session.value("/http", "amy", "http_req_cnt"), (None, 9))
@@ -216,7 +216,7 @@ class LessonsTest(MeshTest):
     def test_a_request_without_anything_to_teach_is_answered(self) -> None:
         session = self.dial(self.port, "agent-1", "lb1")
         session.request_lesson()
-        wait.until(lambda: session.count(wire.CONTROL, wire.FINISHED), lambda n: n == 1, what="FINISHED", timeout=10)
+        wait.until(lambda: session.count(wire.CONTROL, wire.FINISHED), lambda n: n == 1, what="FINISHED")
 
     def test_ids_of_a_lesson_are_not_acknowledged_and_live_ones_are(self) -> None:
         table = http_table()

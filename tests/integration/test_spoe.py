@@ -25,7 +25,7 @@ TRACK = "table=str(clients) key=req.hdr(x-client) http_req_cnt=int(1) http_req_r
 
 def ask(port: int, client: str | None = "joe", headers: dict[str, str] | None = None) -> dict[str, str]:
     """One request: its status, and the variables of its answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10.0)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", "/", headers={**({} if client is None else {"x-client": client}), **(headers or {})})
         answer = connection.getresponse()
@@ -243,7 +243,7 @@ class Load(threading.Thread):
 
     def stop(self) -> list[dict[str, str]]:
         self._end.set()
-        self.join(timeout=10)
+        self.join(timeout=30)
         return self.answers
 
 

@@ -41,7 +41,7 @@ class TwoInstancesTest(MeshTest):
             http_client.send(self.layouts[name].http_port, "joe", count)
         for instance in self.instances.values():
             wait.until(lambda: instance.value("mesh/http.total", "joe", "http_req_rate"),
-                       lambda value: isinstance(value, int) and 60 <= value <= 66, what="rate near 65", timeout=5)
+                       lambda value: isinstance(value, int) and 60 <= value <= 66, what="rate near 65")
 
     def test_clients_known_by_their_address(self) -> None:
         definition = HTTP.replace("string len 64", "ip")

@@ -109,7 +109,7 @@ class Agent:
         self.write_config()
         self.process = Process("stickmeshd", [*self.prefix, self.program, "-f", str(self.config_path)],
                                self.log_path, self.environment, sockets=self.sockets)
-        wait.until(self._answers, what="stickmeshd answers on its runtime socket", timeout=10.0)
+        wait.until(self._answers, what="stickmeshd answers on its runtime socket")
         return self
 
     def _answers(self) -> bool:
@@ -121,7 +121,7 @@ class Agent:
     def stop(self) -> int:
         """SIGTERM; the exit code. A sanitizer's report fails the test, whatever the code."""
         assert self.process is not None
-        code = self.process.stop(timeout=15.0)
+        code = self.process.stop()
         self.check_sanitizers()
         return code
 
@@ -179,7 +179,7 @@ class Agent:
     def _head(self, table: str) -> str:
         """Only the start of the answer: a table of 200 k entries need not be read to count them."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(10.0)
+            connection.settimeout(30.0)
             connection.connect(str(self.socket_path))
             connection.sendall(f"show table {table}\n".encode())
             return connection.recv(4096).decode(errors="replace")
@@ -217,5 +217,5 @@ def check_config(text: str, directory: Path, name: str = "checked.toml") -> tupl
     """`stickmeshd -c`: the exit code, and what it says on both outputs."""
     path = directory / name
     path.write_text(text)
-    done = subprocess.run([daemon_path(), "-c", "-f", str(path)], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([daemon_path(), "-c", "-f", str(path)], capture_output=True, text=True, timeout=30)
     return done.returncode, done.stdout + done.stderr

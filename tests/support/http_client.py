@@ -9,7 +9,7 @@ def send(port: int, client: str | None = None, count: int = 1, *, source: str | 
          headers: dict[str, str] | None = None, path: str = "/") -> list[int]:
     """Sends |count| requests over one connection and returns their status codes. |client| goes into the x-client
     header, |source| is the address that they come from."""
-    connection = http.client.HTTPConnection(_loopback(source), port, timeout=10.0,
+    connection = http.client.HTTPConnection(_loopback(source), port, timeout=30.0,
                                             source_address=(source, 0) if source else None)
     all_headers = dict(headers or {})
     if client is not None:
@@ -27,7 +27,7 @@ def send(port: int, client: str | None = None, count: int = 1, *, source: str | 
 
 
 def body(port: int, client: str, path: str = "/") -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10.0)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30.0)
     try:
         connection.request("GET", path, headers={"x-client": client})
         return connection.getresponse().read().decode()
@@ -38,7 +38,7 @@ def body(port: int, client: str, path: str = "/") -> str:
 class Proxied(http.client.HTTPConnection):
     """A connection that says by the PROXY protocol which address it comes from: any address, IPv6 as well."""
     def __init__(self, port: int, source: str) -> None:
-        super().__init__("127.0.0.1", port, timeout=10.0)
+        super().__init__("127.0.0.1", port, timeout=30.0)
         self._source = source
 
     def connect(self) -> None:

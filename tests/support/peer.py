@@ -46,6 +46,7 @@ class Session:
         self.definitions: dict[int, wire.Table] = {}
         self.received: dict[str, dict[Any, Received]] = {}
         self.acked: dict[int, int] = {}
+        self.acknowledged: dict[str, int] = {}  # by us, per table
         self.raw = bytearray()
         self.closed = False
         self.lesson_requests = 0
@@ -213,6 +214,7 @@ class Session:
         if self.habits.ack:
             for number, update_id in self._last_in.items():
                 self.send(wire.ack(number, update_id))
+                self.acknowledged[self.definitions[number].name] = update_id
         self._last_in.clear()
 
 

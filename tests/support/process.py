@@ -46,10 +46,10 @@ class Process:
     def thaw(self) -> None:
         self.send_signal(signal.SIGCONT)
 
-    def wait(self, timeout: float = 10.0) -> int:
+    def wait(self, timeout: float = 30.0) -> int:
         return self._child.wait(timeout)
 
-    def stop(self, timeout: float = 10.0) -> int:
+    def stop(self, timeout: float = 30.0) -> int:
         """SIGTERM, and SIGKILL for one that does not go: nothing may outlive its test."""
         if self.running():
             self.send_signal(signal.SIGCONT)
@@ -110,11 +110,11 @@ class Adopted(Process):
     def send_signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
-    def wait(self, timeout: float = 10.0) -> int:
+    def wait(self, timeout: float = 30.0) -> int:
         wait.until(self.running, lambda running: not running, timeout=timeout, what=f"{self.name} ends")
         return 0
 
-    def stop(self, timeout: float = 10.0) -> int:
+    def stop(self, timeout: float = 30.0) -> int:
         if self.running():
             self.send_signal(signal.SIGCONT)
             self.send_signal(signal.SIGTERM)

@@ -21,6 +21,7 @@ from support import agent, haproxy
 _PASSED, _FAILED, _NOT_RUN = 0, 1, 77
 _REASON = "not run: "
 # Whoever adds up the whole run's output must not count a test's own summary as well.
+_CAUSE = re.compile(r"^Traceback .*\n(?: .*\n)*(.+)|^(ended: .+)", re.MULTILINE)
 _UNITTEST_SUMMARY = re.compile(r"Ran \d+ tests? in|FAILED \(|OK$")
 
 
@@ -35,6 +36,11 @@ class Outcome:
     def reason(self) -> str:
         lines = [line for line in self.output.splitlines() if line.startswith(_REASON)]
         return lines[-1][len(_REASON):] if lines else "no reason given"
+
+    @property
+    def causes(self) -> list[str]:
+        """What a failed test raised, without the traces and logs around it."""
+        return [match[match.lastindex or 0] for match in _CAUSE.finditer(self.output)]
 
 
 def main(folder: Path, program: Path) -> int:
@@ -166,7 +172,8 @@ def _summary(outcomes: list[Outcome], seconds: float) -> int:
     failed = [outcome for outcome in outcomes if outcome.code not in (_PASSED, _NOT_RUN)]
     not_run = [outcome for outcome in outcomes if outcome.code == _NOT_RUN]
     for outcome in failed:
-        print(f"failed: {outcome.name}")
+        # Once more, since of a long log often only the end is at hand.
+        print(f"failed: {outcome.name}" + "".join(f"\n    {cause[:400]}" for cause in outcome.causes))
     print(f"Ran {len(outcomes)} tests in {seconds:.1f}s")
     print(f"{'FAILED' if failed else 'OK'} (failures={len(failed)}, skipped={len(not_run)})")
     print(f"{len(outcomes) - len(failed) - len(not_run)} passed, {len(failed)} failed, {len(not_run)} not run")

@@ -41,4 +41,4 @@ class WitnessTest(MeshTest):
         self.pushed += 1
         self.counted += 1
         self.good.push(self.source, "joe", http_req_cnt=self.pushed)
-        self.wait_total("joe", "http_req_cnt", self.counted, timeout=5)
+        self.wait_total("joe", "http_req_cnt", self.counted)
