@@ -27,8 +27,13 @@ class ReloadAnswer final : public Answer {
   bool more(std::string& out, TimePoint /*now*/) override {
     const auto ended = soft_restart_.ended(number_);
     if (!ended) return true;
-    out += *ended ? fmt::format("done: {}\n", **ended)
-                  : fmt::format("error: {}: this process stays in charge\n", to_string(ended->error()));
+    if (*ended) {
+      out += fmt::format("done: {}\n", **ended);
+    } else {
+      const bool stays = ended->error().reason != Reason::kStopping;
+      out += fmt::format("error: {}{}\n", to_string(ended->error()),
+                         stays ? ": this process stays in charge" : "");
+    }
     return false;
   }
   Duration patience() const override { return Duration(20); }

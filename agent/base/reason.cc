@@ -52,6 +52,7 @@ constexpr std::array<std::string_view, kReasonCount> kNames = {
     "not-its-origin",
     "bad-snapshot",
     "reload-failed",
+    "stopping",
     "bad-frame",
     "bad-message",
     "frame-timeout",

@@ -54,6 +54,7 @@ enum class Reason : std::uint8_t {
   kNotItsOrigin,        ///< an agent that says what only another may say
   kBadSnapshot,         ///< a snapshot that is damaged, or not this agent's
   kReloadFailed,        ///< a soft restart after which the old process stays in charge
+  kStopping,            ///< asked for of an agent that was told to stop
   kBadFrame,            ///< SPOE: a frame that HAProxy could not have sent
   kBadMessage,          ///< SPOE: messages or arguments that cannot be read
   kFrameTimeout,        ///< SPOE: a frame that was begun and not finished in time

@@ -52,6 +52,7 @@ void AnswerPrinter::take_text(std::string line, bool first) {
     in_error_ = line.starts_with("error:");
     in_table_ = false;
     failed_ = failed_ || in_error_;
+    stopping_ = stopping_ || line.starts_with("error: stopping:");
   }
   if (style_ == Style::kTerminal) {
     disarm(line);

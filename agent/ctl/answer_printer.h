@@ -27,6 +27,8 @@ class AnswerPrinter {
   bool finish();
   /// Whether any answer began with "error:".
   bool failed() const { return failed_; }
+  /// Whether any was refused because the agent was told to stop.
+  bool stopping() const { return stopping_; }
 
  private:
   void take_line(std::string line);
@@ -43,6 +45,7 @@ class AnswerPrinter {
   bool in_error_ = false;
   bool in_table_ = false;
   bool failed_ = false;
+  bool stopping_ = false;
 };
 
 }  // namespace stickmesh::ctl

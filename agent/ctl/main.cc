@@ -18,10 +18,14 @@ class Usage final : public CLI::Formatter {
   }
 };
 
-int fail(const std::string& why) {
+constexpr int kRefused = 1;
+/// The unit takes it for no failure of its reload: it is how one ends during which the unit is stopped.
+constexpr int kAgentEnds = 3;
+
+int fail(const std::string& why, int status = kRefused) {
   std::cerr << stickmesh::log::journal_prefix(stickmesh::log::Level::kError) << "stickmeshctl: " << why
             << '\n';
-  return 1;
+  return status;
 }
 
 std::string join(const std::vector<std::string>& words) {
@@ -34,14 +38,19 @@ std::string join(const std::vector<std::string>& words) {
 }
 
 int run(const std::string& socket, const std::string& line) {
+  using namespace stickmesh;
   using namespace stickmesh::ctl;
   AnswerPrinter printer(std::cout, std::cerr, ::isatty(STDOUT_FILENO) != 0 ? Style::kTerminal : Style::kRaw,
                         stickmesh::log::journal_prefix(stickmesh::log::Level::kError));
   const auto asked = ask(socket, line, [&](std::string_view piece) { printer.feed(piece); });
   const bool whole = printer.finish();
-  if (!asked) return fail(asked.error().detail);
-  if (!whole) return fail("the answer is cut short: the agent closed the connection");
-  return printer.failed() ? 1 : 0;
+  if (!asked) {
+    const bool answered = asked.error().reason == Reason::kConnectionLost;
+    return fail(asked.error().detail, answered ? kAgentEnds : kRefused);
+  }
+  if (!whole) return fail("the answer is cut short: the agent closed the connection", kAgentEnds);
+  if (printer.stopping()) return kAgentEnds;
+  return printer.failed() ? kRefused : 0;
 }
 
 }  // namespace
@@ -57,7 +66,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("-v,--version", "stickmeshctl " STICKMESH_VERSION);
   app.footer(
       "The words after the options are the command, such as `show peers`; `help` lists all.\n"
-      "Exit status: 0 done, 1 refused by the agent, or no agent to ask.");
+      "Exit status: 0 done, 1 refused by the agent, or no agent to ask, 3 the agent ended meanwhile.");
   // From the first word on everything belongs to the command, even what looks like an option.
   app.prefix_command();
   try {

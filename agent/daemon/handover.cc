@@ -22,6 +22,7 @@ namespace {
 constexpr std::array kTryAgainAfter{Duration(1000), Duration(2000), Duration(4000)};
 constexpr Duration kRunsAtLatest{10'000};
 constexpr Duration kLastWord{1000};
+constexpr const char* kToldToStop = "this process was told to stop";
 
 std::string describe_exit(int status) {
   if (WIFSIGNALED(status)) return fmt::format("it was ended by signal {}", WTERMSIG(status));
@@ -71,7 +72,7 @@ Handover::~Handover() {
 }
 
 Result<std::uint64_t> Handover::begin() {
-  if (abandoned_) return refuse(Reason::kReloadFailed, "this process was told to stop");
+  if (abandoned_) return refuse(Reason::kStopping, kToldToStop);
   if (hub_.restoring()) {
     return refuse(Reason::kReloadFailed,
                   "what Redis has kept is being read back: ask again in a few seconds");
@@ -263,7 +264,7 @@ void Handover::child_may_have_ended() {
   if (under_way()) fail(describe_exit(status));
 }
 
-void Handover::fail(std::string why, bool again) {
+void Handover::fail(std::string why, bool again, Reason reason) {
   const bool was_frozen = frozen();
   const bool served = phase_ == Phase::kGoing || phase_ == Phase::kGone;
   timer_.stop();
@@ -279,7 +280,7 @@ void Handover::fail(std::string why, bool again) {
     log::warning("soft restart: {}; it is tried again in {}", why, describe(wait));
     timer_.set(loop_.now() + wait);
   } else {
-    const Error error{Reason::kReloadFailed, std::move(why)};
+    const Error error{reason, std::move(why)};
     errors_.record(error, "soft restart: this process stays in charge", loop_.now());
     outcome_ = tl::unexpected(error);
   }
@@ -311,7 +312,7 @@ void Handover::end_process() {
 void Handover::abandon() {
   abandoned_ = true;
   if (phase_ == Phase::kIdle) return;
-  fail("this process was told to stop");
+  fail(kToldToStop, false, Reason::kStopping);
 }
 
 }  // namespace stickmesh::daemon

@@ -104,7 +104,7 @@ class Handover final : public admin::SoftRestart {
   void timed_out();
   void child_may_have_ended();
   /// This process goes on; |again|: and tries once more, if it has not too often.
-  void fail(std::string why, bool again = false);
+  void fail(std::string why, bool again = false, Reason reason = Reason::kReloadFailed);
   void end_process();
   void kill_process();
 

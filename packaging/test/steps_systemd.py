@@ -118,6 +118,23 @@ def never_given_up(host: Host) -> None:
         host.wait(host.active, True, "a start, now that the port is free")
 
 
+@step("stopped during a reload: stopped, and not failed; the snapshot is written", under=SYSTEMD)
+def stopped_in_reload(host: Host) -> None:
+    before = host.outside(f"{STATE}/snapshot.msgpack").stat().st_mtime_ns
+    # What stands still answers no reload; systemd makes what it ends go on.
+    host.run("bash", "-c", f"kill -STOP {host.main_pid()}")
+    host.systemctl("reload", "--no-block", UNIT)
+    host.wait(lambda: shown(host, "SubState"), "reload", "a reload")
+    host.wait(lambda: "stickmeshctl" in " ".join(host.root.processes()), True, "who waits for its end")
+    host.systemctl("stop", UNIT)
+    seen = shown(host, "ActiveState"), shown(host, "Result")
+    after = host.outside(f"{STATE}/snapshot.msgpack").stat().st_mtime_ns
+    host.systemctl("reset-failed", UNIT)
+    host.systemctl("start", UNIT)
+    expect(seen == ("inactive", "success"), f"it is {seen}")
+    expect(after != before, "no snapshot was written")
+
+
 @step("upgraded while it is starting, it runs the new version", under=SYSTEMD)
 def upgraded_at_start(host: Host) -> None:
     host.systemctl("stop", UNIT)

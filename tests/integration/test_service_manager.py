@@ -177,6 +177,7 @@ class StatusTest(ServiceTest):
                    what="the status says what is waited for")
         self.assertGreater(int(self.manager.values("EXTEND_TIMEOUT_USEC")[0]), 600_000_000)
         self.manager.wait_beats(daemon.process.pid)
+        self.assertEqual(daemon.ask("reload"), "error: stopping: this process was told to stop\n\n")
         daemon.process.send_signal(signal.SIGTERM)
         self.assertEqual(daemon.process.wait(30), 0)
         self.manager.settled()

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import unittest.mock
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Iterator
 
 from support import http_client, relay, wait
-from support.agent import Agent, AgentConfig, PeerConfig, daemon_path
+from support.agent import Agent, AgentConfig, PeerConfig, control_path, daemon_path
 from support.case import MeshTest
 from support.ports import free_port
 
@@ -356,11 +357,14 @@ class RefusedTest(SoftRestartTest):
 
     def test_the_agent_is_told_to_stop_meanwhile(self) -> None:
         self.replaced_binary(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
-        assert self.daemon.process is not None
-        self.daemon.process.send_signal(signal.SIGUSR2)
+        with (self.directory / "reload").open("w") as said:
+            asked = subprocess.Popen([control_path(), "-s", str(self.daemon.socket_path), "reload"], stdout=said,
+                                     stderr=said)
+        self.addCleanup(asked.kill)
         wait.until(self.daemon.log, lambda log: "soft restart: process" in log, what="the new process was started")
         self.assertIn("error: reload-failed: a soft restart is under way", self.daemon.ask("reload"))
         self.assertEqual(self.daemon.stop(), 0)
+        self.assertEqual(asked.wait(30), 3, "who asked is told apart from whom it refused")
         child = int(self.daemon.log().split("soft restart: process ")[1].split()[0])
         self.assertFalse(Path(f"/proc/{child}").exists(), "the new process goes with it")
 

@@ -55,6 +55,11 @@ TEST_F(CommandsTest, ReloadSaysWhyTheOldProcessStays) {
   EXPECT_EQ(ask("reload"), "error: reload-failed: the binary is gone: this process stays in charge\n");
 }
 
+TEST_F(CommandsTest, ReloadOfAnAgentThatStops) {
+  restarts_.outcome = refuse(Reason::kStopping, "this process was told to stop");
+  EXPECT_EQ(ask("reload"), "error: stopping: this process was told to stop\n");
+}
+
 TEST_F(CommandsTest, AProcessThatHasBeenReplacedTakesNoCommands) {
   commands_.retire("process 7 is in charge now: ask again");
   EXPECT_THAT(ask("show info"), StartsWith("error: bad-command: process 7 is in charge"));

@@ -9,7 +9,7 @@ namespace {
 
 struct Printed {
   std::string out, errors;
-  bool whole = false, failed = false;
+  bool whole = false, failed = false, stopping = false;
 };
 
 Printed print(Style style, std::string_view answer, std::size_t chunk = 1U << 20U) {
@@ -18,7 +18,7 @@ Printed print(Style style, std::string_view answer, std::size_t chunk = 1U << 20
   for (; !answer.empty(); answer.remove_prefix(std::min(chunk, answer.size())))
     printer.feed(answer.substr(0, chunk));
   const bool whole = printer.finish();
-  return {out.str(), errors.str(), whole, printer.failed()};
+  return {out.str(), errors.str(), whole, printer.failed(), printer.stopping()};
 }
 
 TEST(AnswerPrinterTest, RawIsTheAnswerWithoutItsFinalEmptyLine) {
@@ -35,12 +35,20 @@ TEST(AnswerPrinterTest, ErrorsGoToTheirOwnStream) {
   const Printed printed =
       print(Style::kRaw, "fine\n\nerror: not-found: no table 'x'\nmore of it\n\nfine too\n\n");
   EXPECT_TRUE(printed.failed);
+  EXPECT_FALSE(printed.stopping);
   EXPECT_EQ(printed.out, "fine\n\nfine too\n");
   EXPECT_EQ(printed.errors, "error: not-found: no table 'x'\nmore of it\n\n");
 }
 
 TEST(AnswerPrinterTest, AWordErrorInsideAnAnswerIsNoFailure) {
   EXPECT_FALSE(print(Style::kRaw, "list:\nerror: what show errors might say\n\n").failed);
+}
+
+TEST(AnswerPrinterTest, KnowsAnAgentThatStops) {
+  const Printed printed = print(Style::kRaw, "fine\n\nerror: stopping: it was told to stop\n\n");
+  EXPECT_TRUE(printed.failed);
+  EXPECT_TRUE(printed.stopping);
+  EXPECT_FALSE(print(Style::kRaw, "error: reload-failed: stopping\n\n").stopping);
 }
 
 TEST(AnswerPrinterTest, NoticesACutAnswer) {
