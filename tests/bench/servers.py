@@ -169,7 +169,7 @@ def _stickmesh(directory: Path, publish_interval: str = "20ms", with_haproxy: bo
     without one, or OFF, which is the same table and no mirror. |hook| is a Lua script."""
     define = MIRRORED_TABLE if mirror else TABLE
     config = AgentConfig(peers=[PeerConfig(name) for name in (*names, "lb1")], aggregates={"http": "http.total"},
-                         level="notice", agent_section='max-memory = "8GiB"\nswitch-timeout = "10s"',
+                         level="notice", agent_section='max-memory = "8GiB"',
                          peers_section=f'publish-interval = "{publish_interval}"')
     if spoe or in_front:
         # On a busy machine some events would come too late for the usual deadline, and not be counted.

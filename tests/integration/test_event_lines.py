@@ -83,7 +83,6 @@ class EventLinesTest(MeshTest):
 
     def test_a_line_that_a_soft_restart_cuts_is_not_counted(self) -> None:
         daemon = self.start()
-        daemon.config.agent_section = 'switch-timeout = "10s"'
         connection = self.connect()
         connection.sendall(b"track own joe gpc0=1\ntrack own joe gpc0=1")
         self.wait_value("joe", 1)

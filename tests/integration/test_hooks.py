@@ -351,7 +351,7 @@ class LoadTest(HooksTest):
         self.assertIn("site.lua:1:", self.daemon.ask("reload"))
         self.assertEqual(self.ask("m"), {"generation": 1})
         path.write_text('stickmesh.on_message("m", function(_, answer) answer.generation = 2 end)')
-        self.daemon.reload()
+        self.assertRegex(self.daemon.reload(), "^done: ")
         self.assertEqual(self.ask("m"), {"generation": 2}, "the connection goes on")
 
     def test_a_check_loads_the_scripts(self) -> None:

@@ -36,7 +36,7 @@ class HostsTest(MeshTest):
         directory = self.directory / f"agent-{index + 1}"
         directory.mkdir()
         config = AgentConfig(peers=peers, name=f"agent-{index + 1}", host=self.hosts.address(index),
-                             agent_section='switch-timeout = "10s"', allow_from="[]")
+                             allow_from="[]")
         return self.start_agent(config, hosts.PORT, directory, self.hosts.prefix(index))
 
     def haproxy_config(self, index: int) -> str:

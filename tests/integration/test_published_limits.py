@@ -76,7 +76,6 @@ class OneAgentTest(MeshTest):
         self.assertEqual(http_client.send(port, "amy", 30), [200] * 30, "without it the rule does not hold")
         daemon.start()
         self.wait_row(33)
-        daemon.config.agent_section = 'switch-timeout = "10s"'
         daemon.config.extra = LIMIT.format(above=50)
         self.assertRegex(daemon.reload(), "^done: ")
         self.assertEqual({name: rows(daemon.ask("show limits"))["api"][name] for name in ("above", "configured_above")},

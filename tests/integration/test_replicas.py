@@ -192,7 +192,6 @@ class KilledTest(ReplicasTest):
         for name in self.instances:
             self.instances[name].fill("mesh/sessions", ((f"{name}-{key}", {"gpt0": key}) for key in range(50)))
         before = self.wait_equal(150)
-        self.agents[1].config.agent_section = 'switch-timeout = "10s"'
         self.assertRegex(self.agents[1].reload(), "^done: ")
         self.write("lb1", "joe", 5)
         self.wait_agents()

@@ -18,13 +18,10 @@ from support.agent import Agent, AgentConfig, PeerConfig, control_path, daemon_p
 from support.case import MeshTest
 from support.ports import free_port
 
-# On a busy machine the switch may take longer than the default allows; how long it takes is a benchmark's figure.
-SWITCH = 'switch-timeout = "10s"'
-
 
 # A new process that says all that is expected of it, and knows nothing.
 DIES_ONCE_IT_SERVES = """
-import socket, threading
+import os, socket, threading
 channel, lesson = socket.socket(fileno=3), socket.socket(fileno=4)
 for end in (channel, lesson):
     end.setblocking(True)
@@ -35,10 +32,12 @@ def read():
     while lesson.recv(65536):
         pass
 threading.Thread(target=read, daemon=True).start()
-for said, heard in (("learned", b"switch"), ("ready", b"go"), ("running", None)):
+for said, heard in (("learned", b"switch"), ("ready", b"go"), ("running", b"retired")):
     channel.send(said.encode())
-    while heard and not channel.recv(4096).startswith(heard):
+    while not channel.recv(4096).startswith(heard):
         pass
+# At once: the old process waits for little.
+os._exit(1)
 """
 
 
@@ -87,7 +86,7 @@ class SoftRestartTest(MeshTest):
     seconds = 120
 
     def pair(self, *, dial: str = "agent", config: dict[str, object] | None = None, **options: object) -> Agent:
-        self.daemon = self.mesh(["lb1", "lb2"], dial=dial, agent={"agent_section": SWITCH, **(config or {})}, **options)
+        self.daemon = self.mesh(["lb1", "lb2"], dial=dial, agent=config, **options)
         for name in self.instances:
             self.wait_peer(self.daemon, name)
         return self.daemon
@@ -299,10 +298,10 @@ class RefusedTest(SoftRestartTest):
         self.charge_stays(self.daemon.reload(),
                           f"this agent itself has 127.0.0.1:{self.daemon.port} until it is restarted")
 
-    def replaced_binary(self, script: str | None, section: str = SWITCH) -> None:
+    def replaced_binary(self, script: str | None, **config: object) -> None:
         """The agent's file is another one by now, or gone."""
         with own_program(self.directory) as program:
-            self.pair(config={"agent_section": section})
+            self.pair(config=config)
         if script is None:
             program.unlink()
         else:
@@ -332,7 +331,7 @@ class RefusedTest(SoftRestartTest):
         """The new process says that it has learned, and nothing more; counting goes on between the tries."""
         self.replaced_binary(f"#!{sys.executable}\nimport socket, time\n"
                              "channel = socket.socket(fileno=3)\nchannel.send(b'learned')\ntime.sleep(60)\n",
-                             'switch-timeout = "200ms"')
+                             switch_timeout="200ms")
         answers: list[str] = []
         asking = threading.Thread(target=lambda: answers.append(self.daemon.reload()))
         asking.start()
@@ -380,7 +379,7 @@ class AmongAgentsTest(MeshTest):
         self.addCleanup(link.close)
         with own_program(self.folder("a")) as program:
             daemon = self.start_agent(AgentConfig(name="agent-a", peers=[PeerConfig("agent-b", link.port, kind="agent")],
-                                                  agent_section=SWITCH, extra=TABLE), directory=self.folder("a"))
+                                                  extra=TABLE), directory=self.folder("a"))
 
         for key in range(20):
             self.assertIn("done", daemon.ask(f"set table login key u{key} data.gpc0 1"))

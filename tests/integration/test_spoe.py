@@ -303,7 +303,7 @@ class ComingAndGoingTest(SpoeTest):
         wait.until(lambda: self.show()["Connections"], lambda count: count < 10, what="old connections are released")
 
     def test_a_soft_restart_under_load_loses_nothing(self) -> None:
-        self.agent(agent_section='switch-timeout = "200ms"')
+        self.agent()
         layout = self.spoe_instance("lb1", {"track": TRACK}, ["http_req_cnt"])
         loads = [Load(layout.http_port) for _ in range(3)]
         for load in loads:
@@ -353,7 +353,7 @@ class FailedRestartTest(SpoeTest):
         program.write_bytes(Path(daemon_path()).read_bytes())
         program.chmod(0o755)
         with unittest.mock.patch.dict(os.environ, {"STICKMESHD": str(program)}):
-            self.agent(agent_section='switch-timeout = "100ms"')
+            self.agent(switch_timeout="100ms")
         client = self.client()
         track = spop.message("track", table="clients", key="joe", gpc0=1)
         self.assertEqual(client.event(track)["gpc0"], 1)
@@ -402,7 +402,7 @@ class DrainTest(SpoeTest):
         self.assertGreater(answered, 5)
         self.assertEqual((frame.kind, spop.read_varint(frame.payload, 13)[0]), (spop.AGENT_DISCONNECT, 13))
         client.close()
-        stopping.join(timeout=20)
+        stopping.join(timeout=40)
         self.assertFalse(stopping.is_alive(), "it stops")
 
     def test_idle_connections_are_closed_and_it_stops(self) -> None:

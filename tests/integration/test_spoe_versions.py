@@ -203,7 +203,7 @@ class AnswersTest(SpoeTest):
                          [(number, {"ok": False}) for number in range(1, 21)])
 
     def test_while_it_is_replaced_and_while_it_drains(self) -> None:
-        self.agent(agent_section='drain-timeout = "1s"\nswitch-timeout = "500ms"')
+        self.agent(agent_section='drain-timeout = "1s"')
         client = self.client()
         for act, result in ((self.daemon.reload, "done:"), (self.daemon.stop, "0")):
             with concurrent.futures.ThreadPoolExecutor(1) as pool:

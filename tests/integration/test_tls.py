@@ -68,7 +68,7 @@ class SessionTest(TlsTest):
     def check_mesh(self, dial: str) -> Agent:
         options = {name: {"status": True, **self.tls(self.authority.issue(name))} for name in ("lb1", "lb2")}
         daemon = self.mesh_of(options, dial=dial, agent={
-            "agent_section": 'switch-timeout = "2s"', "allow_from": "[]",
+            "allow_from": "[]",
             "extra": self.section(self.authority.issue("agent-1"))})
         self.send("lb1", "joe", 3)
         self.send("lb2", "joe", 4)

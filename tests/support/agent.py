@@ -65,10 +65,12 @@ class AgentConfig:
     host: str = "127.0.0.1"  # on which it listens
     # Where it takes events: addresses, or a socket's path with its group and mode.
     spoe: Sequence[str | dict[str, str]] = dataclasses.field(default_factory=list)
+    switch_timeout: str = "10s"  # of a soft restart: the default is too short for a busy machine
     spoe_section: str = 'deadline = "10s"'  # on a busy machine events wait for longer than the default
 
     def toml(self, directory: Path, port: int) -> str:
-        parts = [f'[agent]\nname = "{self.name}"\nstate-dir = "{directory}/state"\n{self.agent_section}\n',
+        parts = [f'[agent]\nname = "{self.name}"\nstate-dir = "{directory}/state"\n'
+                 f'switch-timeout = "{self.switch_timeout}"\n{self.agent_section}\n',
                  f'[log]\nlevel = "{self.level}"\ntarget = "stderr"\n',
                  f'[admin]\nsocket = "{directory}/admin.sock"\n',
                  f'[peers]\nlisten = ["{self.host}:{port}"]\nallow-from = {self.allow_from}\n{self.peers_section}\n']

@@ -132,6 +132,8 @@ class HAProxy:
         old = self.process
         self._old.append(old)
         self._spawn(["-sf", str(old.pid)])
+        # Both listen at first, and what the old one is given by the kernel may be reset.
+        wait.until(lambda: not old.running() or not old.listens(), what=f"the old process of {self.name} listens no more")
 
     def stop(self) -> None:
         for process in [*self._old, self.process]:

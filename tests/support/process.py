@@ -81,6 +81,22 @@ class Process:
         """Descriptors in use, connections among them."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def listens(self) -> bool:
+        """Whether it has a TCP socket to which somebody may connect."""
+        listening = set()
+        for name in ("tcp", "tcp6"):
+            for line in Path(f"/proc/{self.pid}/net/{name}").read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A":
+                    listening.add(f"socket:[{fields[9]}]")
+        for path in Path(f"/proc/{self.pid}/fd").iterdir():
+            try:
+                if os.readlink(path) in listening:
+                    return True
+            except FileNotFoundError:
+                pass  # closed meanwhile
+        return False
+
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -14,7 +14,7 @@ spoe-agent stickmesh-agent
     no option async
     no option send-frag-payload
     register-var-names ok
-{variables}    timeout hello 500ms
+{variables}    timeout hello 10s
     timeout idle 30s
     timeout processing {processing}
     use-backend stickmesh-agents
