@@ -95,7 +95,14 @@ class Host:
         return self.systemctl("is-active", unit, check=False).returncode == 0
 
     def main_pid(self, unit: str = UNIT) -> int:
-        return int(re.search(r"Main PID: (\d+)", self.systemctl("status", unit).stdout)[1])
+        """0 while there is none."""
+        found = re.search(r"Main PID: (\d+)", self.systemctl("status", unit, check=False).stdout)
+        return int(found[1]) if found else 0
+
+    def wait_snapshot(self) -> None:
+        snapshot = self.outside(f"{STATE}/snapshot.msgpack")
+        written = snapshot.stat().st_mtime_ns
+        wait.until(lambda: snapshot.stat().st_mtime_ns, lambda seen: seen != written, what="a new snapshot")
 
     def runs_installed(self, unit: str = UNIT) -> bool:
         """Whether the unit's process runs the program that is installed now."""

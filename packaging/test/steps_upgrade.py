@@ -6,7 +6,7 @@ import re
 from typing import Callable
 
 import web
-from host import CONFIG, STATE, UNIT, Host, expect, step
+from host import CONFIG, UNIT, Host, expect, step
 from support import wait
 
 _AROUND = 20  # requests before and after
@@ -76,10 +76,8 @@ def downgraded(host: Host) -> None:
 @step("killed, it is started again with what the snapshot has")
 def killed(host: Host) -> None:
     before, count = host.main_pid(), host.counted("http.total", "http_req_cnt")
-    snapshot = host.outside(f"{STATE}/snapshot.msgpack")
     # HAProxy teaches what it has of its own; the failed login is known to the agent alone.
-    written = snapshot.stat().st_mtime_ns
-    wait.until(lambda: snapshot.stat().st_mtime_ns, lambda seen: seen != written, what="a new snapshot")
+    host.wait_snapshot()
     host.run("bash", "-c", f"kill -KILL {before}")
     host.wait(lambda: host.active() and host.main_pid() != before, True, "another process")
     host.wait(lambda: host.counted("login", "gpc0"), 1, "the failed login")

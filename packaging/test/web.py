@@ -32,7 +32,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 def get(port: int, path: str = "/", **headers: str) -> int:
     """The status of the answer to one request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     with contextlib.closing(connection):
         connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         return connection.getresponse().status
@@ -57,5 +57,5 @@ class Client(threading.Thread):
 
     def finish(self) -> list[int | str]:
         self._finished.set()
-        self.join(20)
+        self.join(40)
         return self.answers
