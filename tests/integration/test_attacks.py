@@ -84,11 +84,11 @@ def drip(connection: socket.socket, data: bytes, seconds: float) -> tuple[int, b
 
 
 class DrippingTest(WitnessTest):
-    def test_a_byte_a_second_does_not_stretch_the_handshake(self) -> None:
+    def test_a_byte_now_and_then_does_not_stretch_the_handshake(self) -> None:
         """Its time counts from the connection's beginning, not from the last byte."""
         hello = wire.hello("agent-1", "evil")
         with peer.connect(self.port) as connection:
-            sent, answer = drip(connection, hello, 1.0)
+            sent, answer = drip(connection, hello, 0.5)
         self.assertEqual(answer, b"")
         self.assertGreater(sent, 2, "closed at once")
         self.assertLess(sent, len(hello), "it was waited for")
@@ -119,7 +119,9 @@ class DrippingTest(WitnessTest):
         self.instances["lb1"].set("mesh/http", "u7", http_req_cnt=1000)
         session.wait_value("/http.total", "u7", "http_req_cnt", 1007)
         self.assertFalse(session.closed)
-        self.assertEqual(self.daemon.errors(), {})
+        errors = self.daemon.errors()
+        errors.pop("table-full", None)  # 10 s later it is asked whether it holds the totals, which it does not
+        self.assertEqual(errors, {})
         self.unharmed()
 
 
@@ -128,11 +130,11 @@ class DrippingStatusTest(MeshTest):
 
     def test_a_status_that_drips_is_given_up_and_dialled_again(self) -> None:
         with socket.create_server(("127.0.0.1", free_port())) as server:
-            server.settimeout(10.0)
+            server.settimeout(30.0)
             daemon = self.start_agent(AgentConfig(peers=[PeerConfig("slow", server.getsockname()[1])]))
             with server.accept()[0] as connection:
                 hello = [peer.read_line(connection) for _ in range(3)]
-                sent, _ = drip(connection, b"200\n", 2.0)
+                sent, _ = drip(connection, b"200\n", 4.0)
             self.assertEqual(hello[1], b"slow\n")
             self.assertLess(sent, 4, "the status was waited for")
             wait.until(lambda: daemon.errors().get("handshake-timeout", 0), lambda count: count == 1)

@@ -18,6 +18,9 @@ class CommandsTest(MeshTest):
             self.instances[name].fill("mesh/http", [("joe", {"http_req_cnt": count}), (f"only-{name}",
                                                                                       {"http_req_cnt": count})])
         self.wait_total("joe", "http_req_cnt", 50)
+        for name, count in (("lb1", 30), ("lb2", 20)):
+            self.wait_total(f"only-{name}", "http_req_cnt", count)
+            self.wait_synchronised(self.daemon, name)
 
     def test_show_info(self) -> None:
         answer = self.daemon.ask("show info")
@@ -46,8 +49,10 @@ class CommandsTest(MeshTest):
 
     def test_show_peers_of_one(self) -> None:
         def settled() -> bool:
-            _, tables = self.daemon.peer("lb1")
-            return all(row["last_pushed"] == row["last_acked"] for table, row in tables.items()
+            fields, tables = self.daemon.peer("lb1")
+            lessons = fields["State"] == "synchronised" and all(
+                fields[asked] == fields[f"{asked}_answered"] for asked in ("Resyncs_in", "Resyncs_out"))
+            return lessons and all(row["last_pushed"] == row["last_acked"] for table, row in tables.items()
                        if table in (("/http", "in"), ("/http.total", "out")))
         wait.until(settled, what="everything is acknowledged")
         fields, tables = self.daemon.peer("lb1")
@@ -56,7 +61,7 @@ class CommandsTest(MeshTest):
                             ("Pid", str(self.instances["lb1"].process.pid)), ("Home", "here"), ("Note", "-"),
                             ("Totals_from", "this agent"), ("Backlog", "0")):
             self.assertEqual(fields.get(name), value, name)
-        self.assertLess(float(fields["Heard_sec"]), 4.0)
+        self.assertLess(float(fields["Heard_sec"]), 10.0, "after so long it is given up")
         # Both have asked: the agent each session, HAProxy because it was just started.
         for asked in ("Resyncs_in", "Resyncs_out"):
             self.assertGreater(int(fields[asked]), 0, asked)
@@ -160,7 +165,7 @@ class CommandsTest(MeshTest):
     def test_bytes_that_are_no_command(self) -> None:
         for data in (b"\0\1\2\3\n", b"show table \xff\xfe\n", b"x" * 200_000 + b"\n"):
             with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(5)
+                connection.settimeout(30)
                 connection.connect(str(self.daemon.socket_path))
                 try:
                     connection.sendall(data)

@@ -7,7 +7,7 @@ from support import http_client, wait
 from support.agent import sanitized
 from support.case import MeshTest
 
-SHORT = "type string len 64 size 10k expire 3s store http_req_cnt,http_req_rate(10s)"
+SHORT = "type string len 64 size 10k expire 10s store http_req_cnt,http_req_rate(10s)"
 
 
 class ExpiryTest(MeshTest):
@@ -16,7 +16,7 @@ class ExpiryTest(MeshTest):
         for layout in self.layouts.values():
             http_client.send(layout.http_port, "joe", 2)
         self.wait_total("joe", "http_req_cnt", 4)
-        wait.until(lambda: daemon.used("http.total"), lambda used: used == 0, what="gone at the agent")
+        wait.until(lambda: daemon.used("http.total"), lambda used: used == 0, what="gone at the agent", timeout=40)
         for name, instance in self.instances.items():
             for table in ("mesh/http", "mesh/http.total"):
                 wait.until(lambda: instance.used(table), lambda used: used == 0, what=f"{table} empty at {name}")
@@ -37,11 +37,11 @@ class ExpiryTest(MeshTest):
             totals = [int(instance.value("mesh/http.total", "joe", "http_req_cnt") or 0)
                       for instance in self.instances.values()]
             return isinstance(own, int) and all(own - 2 <= total <= own for total in totals)
-        wait.until(fallen, what="the total is what lb2 counted", interval=0.3)
+        wait.until(fallen, what="the total is what lb2 counted", timeout=40, interval=0.3)
 
     def test_a_lessons_remaining_life_is_taken_as_it_is(self) -> None:
         """After a restart of the agent an old entry does not start its life anew."""
-        daemon = self.mesh(["lb1"], tables={"http": SHORT.replace("3s", "30s")}, dial="both")
+        daemon = self.mesh(["lb1"], tables={"http": SHORT.replace("10s", "30s", 1)}, dial="both")
         http_client.send(self.layouts["lb1"].http_port, "joe", 2)
         born = time.monotonic()
         self.wait_total("joe", "http_req_cnt", 2)
@@ -57,7 +57,7 @@ class ExpiryTest(MeshTest):
         self.assertLess(ours, theirs + 2000, "its life began anew")
 
     def test_an_instance_that_is_gone_keeps_its_contribution_until_it_expires(self) -> None:
-        self.mesh(["lb1", "lb2"], tables={"http": SHORT.replace("3s", "6s")})
+        self.mesh(["lb1", "lb2"], tables={"http": SHORT.replace("10s", "12s", 1)})
         http_client.send(self.layouts["lb1"].http_port, "joe", 5)
         http_client.send(self.layouts["lb2"].http_port, "joe", 1)
         self.wait_total("joe", "http_req_cnt", 6)
@@ -70,7 +70,7 @@ class ExpiryTest(MeshTest):
             own = self.instances["lb2"].value("mesh/http", "joe", "http_req_cnt")
             total = self.instances["lb2"].value("mesh/http.total", "joe", "http_req_cnt")
             return isinstance(own, int) and isinstance(total, int) and own - 2 <= total <= own
-        wait.until(total_of_lb2, what="lb1's contribution expired", interval=0.4)
+        wait.until(total_of_lb2, what="lb1's contribution expired", timeout=40, interval=0.4)
 
 
 class FullTest(MeshTest):
@@ -84,7 +84,7 @@ class FullTest(MeshTest):
         before = daemon.process.resident_kib()
         self.instances["lb1"].fill("mesh/t", ((f"k{n}", {"gpc0": n + 1}) for n in range(150_000)))
         wait.until(lambda: daemon.value("t.total", "k149999", "gpc0"), lambda value: value == 150_000,
-                   what="the newest key")
+                   timeout=90, what="the newest key")
         row = next(row for row in daemon.tables() if row["name"] == "t")
         self.assertGreater(int(row["purged"]), 0)
         self.assertLess(int(row["entries"]), 150_000)

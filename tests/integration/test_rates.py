@@ -23,7 +23,8 @@ class DecayTest(MeshTest):
                 totals[name] = int(instance.value("mesh/http.total", key, "http_req_rate") or 0)
                 own += int(instance.value("mesh/http", key, "http_req_rate") or 0)
             return time.monotonic() - start, own, totals
-        _, own, totals = wait.until(sample, lambda taken: taken[0] < 0.02, what="a sample within 20 ms", interval=0.01)
+        _, own, totals = wait.until(sample, lambda taken: taken[0] < 0.02, what="a sample within 20 ms", timeout=60,
+                                    interval=0.01)
         return own, totals
 
     def watch(self, key: str, seconds: float, bound: float) -> float:
@@ -47,6 +48,7 @@ class DecayTest(MeshTest):
                                    ("lb2", 200, 0.5)):
             http_client.send(self.layouts[name].http_port, "joe", count)
             time.sleep(pause)
+        self.wait_total("joe", "http_req_cnt", 790)
         start, _ = self.readings("joe")
         # The contract's 5 % of the reading at the start, and the clocks' granularity at three instances.
         worst = self.watch("joe", 2.2 * PERIOD, bound=start * 0.05 + 6)
@@ -59,6 +61,7 @@ class DecayTest(MeshTest):
         for count in (200, 50, 90):
             http_client.send(self.layouts["lb1"].http_port, "joe", count)
             time.sleep(1.7)
+        self.wait_total("joe", "http_req_cnt", 340)
         start, _ = self.readings("joe")
         # The transit and the tick of a millisecond at both ends, at 340 requests in 5 s.
         worst = self.watch("joe", 2.2 * PERIOD, bound=4)

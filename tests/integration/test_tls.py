@@ -83,16 +83,28 @@ class SessionTest(TlsTest):
 
     def test_both_dial(self) -> None:
         daemon = self.check_mesh("both")
-        self.assertEqual({row["state"] for row in daemon.peers().values()}, {"synchronised"})
+        for name in self.instances:
+            self.wait_peer(daemon, name)
 
     def test_marks_stay_current_while_nobody_counts(self) -> None:
         self.check_mesh("haproxy")
 
         def ahead() -> float:
+            now = time.time()
             row = self.instances["lb1"].table("mesh/stickmesh").get("http.total", {})
-            return int(row.get("gpt0", 0)) - time.time()
+            return int(row.get("gpt0", 0)) - now
         wait.until(ahead, lambda seconds: seconds > 0.2, what="a mark has come")
-        wait.holds(ahead, lambda seconds: seconds > -0.5, seconds=6, what="the mark is current")
+        lapses = 0
+
+        def current() -> bool:
+            nonlocal lapses
+            if ahead() > -0.5:
+                return True
+            # Once or twice a busy machine may stand still; a running agent renews it twice a second.
+            lapses += 1
+            wait.until(ahead, lambda seconds: seconds > 0, what="the mark is renewed")
+            return lapses <= 2
+        wait.holds(current, seconds=6, what="the mark is current")
 
     def test_large_tables_and_a_reload(self) -> None:
         self.check_mesh("haproxy")
@@ -102,7 +114,7 @@ class SessionTest(TlsTest):
             wait.until(lambda: self.instances[name].used("mesh/http.total"), lambda used: used == count + 1,
                        timeout=30, what=f"{name} has all totals")
         self.instances["lb1"].reload()
-        wait.until(lambda: self.instances["lb1"].used("mesh/http"), lambda used: used >= count, timeout=30,
+        wait.until(lambda: self.instances["lb1"].used("mesh/http"), lambda used: used == count + 1, timeout=30,
                    what="the old process has taught the new one over TLS")
         self.send("lb1", "joe", 1)
         self.wait_total("joe", "http_req_cnt", 8, timeout=30)

@@ -40,13 +40,13 @@ class BashLine:
     def _press(self, keys: str) -> None:
         os.write(self._terminal, keys.encode())
 
-    def run(self, command: str, timeout: float = 15.0) -> None:
+    def run(self, command: str, timeout: float = 40.0) -> None:
         """Until |command| has ended."""
         self._press(f"{command}; touch {self._dumped}\n")
         wait.until(self._dumped.exists, what=f"bash runs {command}: {self.output()[-500:]}", timeout=timeout)
         self._dumped.unlink()
 
-    def enter(self, line: str, keys: str, timeout: float = 15.0) -> str:
+    def enter(self, line: str, keys: str, timeout: float = 40.0) -> str:
         """The line after |line| was typed and |keys| were pressed. It is not run."""
         self._press(f"{line}{keys}\x18d")
         wait.until(self._dumped.exists, what=f"bash completes {line}", timeout=timeout)

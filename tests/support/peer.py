@@ -3,6 +3,7 @@ that no real HAProxy sends, and to see what the daemon sends to whom."""
 from __future__ import annotations
 
 import dataclasses
+import select
 import socket
 import struct
 import threading
@@ -141,16 +142,17 @@ class Session:
     def _run(self) -> None:
         rest = b""
         next_beat = time.monotonic() + _HEARTBEAT
-        self._connection.settimeout(0.05)
+        self._connection.settimeout(30.0)
+        readable = select.poll()
+        readable.register(self._connection, select.POLLIN)
         try:
             while not self.closed:
                 if self.habits.heartbeat and time.monotonic() >= next_beat:
                     self.control(wire.HEARTBEAT)
                     next_beat = time.monotonic() + _HEARTBEAT
-                try:
-                    chunk = self._connection.recv(1 << 18)
-                except TimeoutError:
+                if not readable.poll(50):
                     continue
+                chunk = self._connection.recv(1 << 18)
                 if not chunk:
                     break
                 self.raw += chunk
@@ -230,7 +232,7 @@ def read_line(connection: socket.socket) -> bytes:
 
 
 def connect(port: int, source: str = "127.0.0.1") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), 5.0, (source, 0))
+    return socket.create_connection(("127.0.0.1", port), 30.0, (source, 0))
 
 
 def greet(port: int, remote: str, local: str, *, pid: int = 1, version: str = "2.1",
@@ -297,7 +299,7 @@ class Listener:
             self._greet(connection)
 
     def _greet(self, connection: socket.socket) -> None:
-        connection.settimeout(5.0)
+        connection.settimeout(30.0)
         try:
             lines = [read_line(connection).decode().rstrip("\r\n") for _ in range(3)]
             self.times.append(time.monotonic())
