@@ -92,7 +92,8 @@ class AgentsTest(MeshTest):
         self.send("lb2", "joe", 6)
         self.wait_total("joe", "http_req_cnt", 11)
         for daemon in agents:
-            self.assertEqual(daemon.value("http.total", "joe", "http_req_cnt"), 11)
+            wait.until(lambda: daemon.value("http.total", "joe", "http_req_cnt"), lambda value: value == 11,
+                       what=f"{daemon.config.name} has the sum")
 
     def test_the_other_agent_takes_over_when_one_is_killed(self) -> None:
         agents = self.both_at_both()
@@ -134,7 +135,8 @@ class AgentsTest(MeshTest):
         self.wait_total("joe", "http_req_cnt", 3)
         for link in self.links:
             link.cut()
-        self.wait_peer(agents[0], NAMES[1], "away")
+        for daemon, other in zip(agents, reversed(NAMES)):
+            self.wait_peer(daemon, other, "away")
         self.send("lb1", "joe", 3)
         self.send("lb2", "joe", 4)
         # Neither can know the sum: it publishes nothing, and no mark says otherwise.
@@ -158,7 +160,7 @@ class AgentsTest(MeshTest):
         for number in range(30):
             self.wait_total(f"user-{number}", "http_req_cnt", 5, timeout=40)
         for daemon, other in zip(agents, reversed(NAMES)):
-            self.assertEqual(daemon.peers()[other]["state"], "synchronised")
+            self.wait_peer(daemon, other)
 
     def test_a_soft_restart_interrupts_nothing_between_agents(self) -> None:
         agents = self.one_each()
@@ -219,9 +221,11 @@ class AgentsTest(MeshTest):
         self.send("lb1", "joe", 3)
         self.send("lb2", "joe", 4)
         self.wait_total("joe", "http_req_cnt", 7)
-        answer = agents[0].ask("clear table http key joe")
+        self.wait_peer(agents[0], NAMES[1])
+        # What has not been heard of for two seconds counts as away.
+        answer = wait.until(lambda: agents[0].ask("clear table http key joe"), lambda said: "lb2: cleared" in said,
+                            what="lb2 is cleared by its home")
         self.assertIn("lb1: cleared", answer)
-        self.assertIn("lb2: cleared", answer)
         for name in ["lb1", "lb2"]:
             wait.until(lambda: self.instances[name].value("mesh/http", "joe", "http_req_cnt"),
                        lambda value: value == 0, timeout=30, what=f"{name}'s own count is 0")

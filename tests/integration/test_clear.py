@@ -16,6 +16,7 @@ class ClearTest(MeshTest):
         self.wait_total("amy", "http_req_cnt", 4)
         for layout in self.layouts.values():
             self.assertEqual(http_client.send(layout.http_port, "joe"), [429])
+        self.wait_total("joe", "http_req_cnt", 32)
         return daemon
 
     def test_a_key_is_cleared_everywhere(self) -> None:
@@ -29,7 +30,8 @@ class ClearTest(MeshTest):
                        what=f"{name}'s own count is 0")
             wait.until(lambda: instance.value("mesh/http.total", "joe", "http_req_cnt"), lambda value: value == 0,
                        what=f"{name}'s total is 0")
-        self.assertIsNone(daemon.value("http", "joe", "http_req_cnt"))
+        # An instance that is late is asked for a lesson, which says 0.
+        self.assertIn(daemon.value("http", "joe", "http_req_cnt"), (None, 0))
         for layout in self.layouts.values():
             self.assertEqual(http_client.send(layout.http_port, "joe"), [200])
         self.wait_total("joe", "http_req_cnt", 2)
@@ -66,7 +68,7 @@ class ClearTest(MeshTest):
         self.assertIn("2 keys cleared", daemon.ask("clear table http.total"))
         for key in ("joe", "amy"):
             self.wait_total(key, "http_req_cnt", 0)
-        self.assertEqual(daemon.table("http"), {})
+        self.assertFalse(any(entry["http_req_cnt"] for entry in daemon.table("http").values()))
 
     def test_what_cannot_be_cleared_is_said(self) -> None:
         daemon = self.refused()

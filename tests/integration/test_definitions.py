@@ -65,12 +65,14 @@ class MixingTest(MeshTest):
 
 
 class FullTotalTest(MeshTest):
-    """A table of totals without room for all keys takes every update and keeps a part: nothing on the wire says so."""
+    """A table of totals without room for all keys takes every update and keeps a part: nothing on the wire says so. The
+    agent asks for it after a hundred times as long as the last lesson took, or 10 s."""
+    seconds = 400
 
     def found_out(self, size: str) -> None:
         daemon = self.mesh(["lb1"], totals=False, extra_peers=f"    table http.total {HTTP.replace('size 100k', size)}")
         self.instances["lb1"].fill("mesh/http", ((f"user{n}", {"http_req_cnt": n + 1}) for n in range(500)))
-        wait.until(lambda: daemon.peers()["lb1"]["note"], lambda note: "full or `nopurge`" in note, timeout=40,
+        wait.until(lambda: daemon.peers()["lb1"]["note"], lambda note: "full or `nopurge`" in note, timeout=330,
                    what="the full table is found out")
         self.assertEqual(daemon.errors().get("table-full"), 1)
 

@@ -20,9 +20,10 @@ class MarksTest(MeshTest):
     def limited_mesh(self, **agent: object) -> Agent:
         """Two instances that refuse joe by the total, though neither's own count crosses the limit."""
         daemon = self.mesh(["lb1", "lb2"], limit=20, status=True, agent=dict(agent))
-        for layout in self.layouts.values():
-            self.assertEqual(http_client.send(layout.http_port, "joe", 11), [200] * 11)
-        self.wait_total("joe", "http_req_cnt", 22)
+        # The last of them is let through as well, however soon the total is there.
+        for name, count in (("lb1", 11), ("lb2", 10)):
+            self.assertEqual(http_client.send(self.layouts[name].http_port, "joe", count), [200] * count)
+        self.wait_total("joe", "http_req_cnt", 21)
         for name in self.instances:
             self.wait_status(name, 429)
         return daemon
@@ -52,12 +53,14 @@ class MarksTest(MeshTest):
         self.limited_mesh()
         for name in self.instances:
             self.wait_mark(name, 2, 2)
-            before = int(time.time())
-            row = self.mark(name)
-            self.assertLessEqual(row["gpt0"], int(time.time()) + 2)
-            self.assertGreaterEqual(row["gpt0"], before)
-            wait.until(lambda: self.mark(name).get("gpt0", 0), lambda until: until > row["gpt0"],
-                       what="the mark is renewed")
+
+            def current() -> int:
+                before = int(time.time())
+                until = self.mark(name).get("gpt0", 0)
+                self.assertLessEqual(until, int(time.time()) + 2)
+                return until if until >= before else 0
+            first = wait.until(current, what="a current mark")
+            wait.until(lambda: self.mark(name).get("gpt0", 0), lambda until: until > first, what="the mark is renewed")
 
     def test_the_agent_is_killed(self) -> None:
         daemon = self.limited_mesh()
@@ -89,11 +92,12 @@ class MarksTest(MeshTest):
 
         def fresh_without_data() -> bool:
             """In this order: a mark that comes between the two reads finds the newer total."""
-            until = self.mark("lb1").get("gpt0", 0)
+            row = self.mark("lb1")
             total = self.instances["lb1"].value("mesh/http.total", "amy", "http_req_cnt")
-            self.assertFalse(until - 2 >= counted and total != 1000,
-                             f"the mark says {until}, amy was counted before {counted}, her total is {total}")
-            return until - 2 >= counted
+            # Both may have left after a while: that of one origin lacks amy, and says so.
+            fresh = row.get("gpt0", 0) - 2 >= counted and row.get("gpc0") == 2
+            self.assertFalse(fresh and total != 1000, f"the mark is {row}, amy was counted before {counted}, her total is {total}")
+            return fresh
         wait.until(fresh_without_data, timeout=30, interval=0.002, what="a fresh mark")
         for name in self.instances:
             self.wait_status(name, 429)
@@ -106,7 +110,7 @@ class MarksTest(MeshTest):
         process.freeze()
         try:
             self.wait_mark("lb1", 1, 2)
-            self.assertEqual(self.status("lb1"), 429)
+            self.wait_status("lb1", 429)
         finally:
             process.thaw()
         self.wait_mark("lb1", 2, 2, timeout=30)
@@ -131,8 +135,8 @@ class MarksTest(MeshTest):
         for name in self.instances:
             self.wait_mark(name, 2, 2)
         relay.freeze("down")
-        wait.until(lambda: self.mark("lb1"), lambda row: not row, what="lb1's mark runs out")
-        self.assertTrue(self.mark("lb2"), "lb2 still has one")
+        wait.until(lambda: (bool(self.mark("lb1")), bool(self.mark("lb2"))), lambda have: have == (False, True), timeout=30,
+                   what="lb1's mark runs out, and lb2 has one")
         relay.thaw()
         for name in self.instances:
             self.wait_mark(name, 2, 2, timeout=30)

@@ -10,7 +10,7 @@ from support.case import MeshTest
 
 
 class ReloadTest(MeshTest):
-    seconds = 240
+    seconds = 600
 
     def agree(self, daemon: Agent, name: str) -> None:
         """What |name| itself holds is what the agent holds of it, and both totals are the sum."""
@@ -24,7 +24,7 @@ class ReloadTest(MeshTest):
                 found += [f"{key}: {other} has {table.get(key, {}).get('http_req_cnt')}, the sum is {expected}"
                           for other, table in totals.items() if table.get(key, {}).get("http_req_cnt") != expected]
             return found[:5]
-        wait.until(difference, lambda found: not found, timeout=40, interval=0.3,
+        wait.until(difference, lambda found: not found, timeout=90, interval=0.3,
                    what=f"agreement after a reload of {name}")
 
     def reloads(self, count: int, entries: int) -> None:

@@ -160,7 +160,7 @@ class InstancesTest(SameNamesTest):
         self.start_second()
         self.count(lb1=1)
         wait.until(lambda: [daemon.ask("show peers lb1") + daemon.ask("show errors") for daemon in self.agents],
-                   lambda texts: any("two hosts" in text for text in texts), timeout=30,
+                   lambda texts: any("two hosts" in text for text in texts), timeout=80,
                    what="an agent says that two processes call themselves lb1")
 
     def one_of_them(self, found: list[dict[str, int]]) -> bool:

@@ -150,7 +150,7 @@ class MeshTest(HaproxyTest):
         """Until the agent has all that the present process of |name| has."""
         process = self.instances[name].process
         assert process is not None
-        wait.until(lambda: daemon.peers()[name], timeout=30, what=f"the new process of {name} is synchronised",
+        wait.until(lambda: daemon.peers()[name], timeout=90, what=f"the new process of {name} is synchronised",
                    accept=lambda row: row["pid"] == str(process.pid) and row["state"] == "synchronised")
 
     def wait_peer(self, daemon: Agent, peer: str, state: str = "synchronised") -> None:
