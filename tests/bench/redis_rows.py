@@ -116,8 +116,8 @@ def _mirror(server: Server, sizes: Sizes) -> Figures:
     # The first round is what the entries have already, which changes nothing, and is not counted.
     changed, (same, _) = _mirrored(server, lambda: _push(server, sizes, rounds=2))
     agent_cpu = changed.agent_cpu - same["server_cpu_seconds"]
-    server.redis_server.ask("FLUSHALL")
-    anew, _ = _mirrored(server, lambda: None)  # the agent looks every 2 s
+    # The agent looks every 2 s.
+    anew, _ = _mirrored(server, lambda: server.redis_server.ask("FLUSHALL"))
     if (there := server.redis_server.ask("DBSIZE")) < sizes.mirrored:
         raise Failed(f"Redis has {there} of {sizes.mirrored} entries")
     return {"mirror_rate": changed.rate(), "mirror_redis": changed.redis_us(), "mirror_on": agent_cpu * 1e6 / sizes.mirrored,

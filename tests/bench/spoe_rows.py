@@ -109,13 +109,14 @@ def _enforce(server: Server, sizes: Sizes, figure: str) -> Figures:
 
 def _wrk(url: str, seconds: int) -> tuple[int, float, float]:
     """How many requests, how many each second, and how long they took at most in 99 of 100 cases, in ms."""
-    done = subprocess.run(["wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "--latency", url], capture_output=True, text=True)
+    done = subprocess.run(["wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "--latency", url], capture_output=True,
+                          text=True)
     count = re.search(r"(\d+) requests in", done.stdout)
     rate = re.search(r"Requests/sec:\s*([\d.]+)", done.stdout)
     p99 = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", done.stdout)
     if count is None or rate is None or p99 is None or re.search("Non-2xx|Socket errors", done.stdout):
         raise Failed(f"wrk {url}:\n{done.stdout}{done.stderr}")
-    return int(count[1]), float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1, "s": 1000}[p99[2]]
+    return max(int(count[1]), 1), float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1, "s": 1000}[p99[2]]
 
 
 def _origins_step(count: int) -> Step:

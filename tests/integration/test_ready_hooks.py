@@ -93,7 +93,8 @@ class ExampleTest(SpoeTest):
         self.daemon = self.start_agent(config)
         engine = self.directory / "spoe-hooks.conf"
         engine.write_text(replaced((EXAMPLES / "spoe-hooks.conf").read_text(), {
-            "timeout processing 50ms": f"timeout processing {processing}", "int(10000)": f"int({quota})"}))
+            "timeout processing 50ms": f"timeout processing {processing}", "timeout hello 500ms": "timeout hello 10s",
+            "int(10000)": f"int({quota})"}))
         server = free_port()
         self.start_haproxy("server", f"frontend server\n    bind 127.0.0.1:{server}\n"
                                      "    http-request return status 401 if { req.hdr(x-fail) -m found }\n"
@@ -102,8 +103,7 @@ class ExampleTest(SpoeTest):
         for name, port in self.ports.items():
             text = replaced(recipes.hashed((EXAMPLES / "hooks.cfg").read_text()), {
                 ENGINE: str(engine), "bind :::8080 v4v6": f"bind 127.0.0.1:{port} accept-proxy",
-                "192.0.2.21:80": f"127.0.0.1:{server}", "192.0.2.10:10301": f"127.0.0.1:{self.spoe_port}",
-                "inter 2s": "inter 200ms"})
+                "192.0.2.21:80": f"127.0.0.1:{server}", "192.0.2.10:10301": f"127.0.0.1:{self.spoe_port}"})
             self.instances[name] = self.start_haproxy(name, text)
         for name in NAMES:
             self.wait_state(name, "UP")

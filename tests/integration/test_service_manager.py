@@ -169,8 +169,14 @@ class StatusTest(ServiceTest):
         self.addCleanup(client.close)
         track = spop.message("track", table="login", key="joe", gpc0=1)
         client.event(track)
+
+        def heard() -> int:
+            found = re.search(r"^Bytes_in_total: (\d+)", daemon.ask("show spoe"), re.M)
+            return int(found[1]) if found else 0
+        before = heard()
         # A frame that has begun: it is waited for.
         client.send(spop.Frame(spop.NOTIFY, spop.FIN, 1, 1, track).encode()[:4])
+        wait.until(heard, lambda count: count == before + 4, what="the agent has the beginning")
         daemon.process.send_signal(signal.SIGTERM)
         wait.until(self.manager.status,
                    lambda status: status == "events are answered until HAProxy goes elsewhere, for 10m at most",

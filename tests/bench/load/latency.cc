@@ -14,7 +14,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr Duration kLastWait{3000};
+constexpr Duration kLastWait{60'000};
 // So much fits into the socket, and its answers are read before the next.
 constexpr std::uint32_t kAtOnce = 100;
 
