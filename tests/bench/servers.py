@@ -149,7 +149,7 @@ def _in_front(server: Server, directory: Path, rules: str = "") -> Iterator[None
     rules = (rules or "    http-request return status 503 unless { var(txn.stickmesh.ok) -m bool }\n") + (
         "    http-request return status 200\n")
     shown = ["found", "ready", "verdict", "reason", "retry_after", "http_req_cnt", "http_req_rate"]
-    layout = SpoeLayout({"track": track}, [server.spoe_port], shown, rules, check="", processing="10s",
+    layout = SpoeLayout({"track": track}, [server.spoe_port], shown, rules, check="",
                         general=f"    lua-load-per-thread {agent.ROOT}/lua/haproxy/stickmesh.lua\n" if "lua." in rules else "")
     instance = HAProxy(directory, "front", layout.config(directory, "front"))
     try:

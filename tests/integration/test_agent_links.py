@@ -100,7 +100,7 @@ class DelayTest(AgentLinksTest):
             self.count()
         if seconds > 2:
             # Nobody lends a total that lacks what the other may have counted.
-            wait.until(lambda: self.wrong_totals().keys(), lambda names: names == {"lb1", "lb2"}, timeout=30,
+            wait.until(lambda: self.wrong_totals().keys(), lambda names: names == {"lb1", "lb2"},
                        what="the agents have all, and give the instances none of it")
         else:
             self.agree()
@@ -192,7 +192,7 @@ class OvertakenTest(AgentLinksTest):
         link.hold_next(direction)
         link.drop()
         self.count()
-        wait.until(lambda: link.connections, lambda count: count >= made + 2, timeout=40, what="a second one is made")
+        wait.until(lambda: link.connections, lambda count: count >= made + 2, what="a second one is made")
         self.wait_agents()
         self.agree()
         self.assertGreater(link.held(), 0)

@@ -34,7 +34,8 @@ class AgentsTest(MeshTest):
         agents = self.start_agents("lb1", "lb2")
         for name, daemon in zip(["lb1", "lb2"], agents):
             self.add_instance(name, daemon.port, agent_name=daemon.config.name, status=True)
-        self.wait_sessions("lb1", "lb2")
+        for name, daemon in zip(["lb1", "lb2"], agents):
+            self.wait_synchronised(daemon, name)
         return agents
 
     def both_at_both(self) -> list[Agent]:
@@ -57,7 +58,7 @@ class AgentsTest(MeshTest):
         return int(row.get("gpc0", 0)), int(row.get("gpc1", 0))
 
     def wait_mark(self, name: str, present: int, expected: int = 2) -> None:
-        wait.until(lambda: self.mark(self.instances[name]), lambda found: found == (present, expected), timeout=30,
+        wait.until(lambda: self.mark(self.instances[name]), lambda found: found == (present, expected),
                    what=f"the mark at {name} speaks of {present} of {expected}")
 
     def test_what_instances_of_two_agents_count_adds_up(self) -> None:
@@ -107,8 +108,8 @@ class AgentsTest(MeshTest):
         agents[0].start()
         self.wait_peer(agents[0], NAMES[1])
         self.send("lb1", "joe", 1)
-        self.wait_total("joe", "http_req_cnt", 12, timeout=30)
-        wait.until(lambda: agents[0].value("http.total", "joe", "http_req_cnt"), lambda value: value == 12, timeout=30,
+        self.wait_total("joe", "http_req_cnt", 12)
+        wait.until(lambda: agents[0].value("http.total", "joe", "http_req_cnt"), lambda value: value == 12,
                    what="the agent that returned has the total")
 
     def test_a_frozen_agent_returns_with_nothing_old(self) -> None:
@@ -125,7 +126,7 @@ class AgentsTest(MeshTest):
         agents[0].process.thaw()
         self.wait_peer(agents[1], NAMES[0])
         self.send("lb2", "joe", 1)
-        self.wait_total("joe", "http_req_cnt", 10, timeout=30)
+        self.wait_total("joe", "http_req_cnt", 10)
 
     def test_a_cut_link_is_made_good(self) -> None:
         agents = self.one_each()
@@ -141,12 +142,12 @@ class AgentsTest(MeshTest):
         self.send("lb2", "joe", 4)
         # Neither can know the sum: it publishes nothing, and no mark says otherwise.
         for name in ["lb1", "lb2"]:
-            wait.until(lambda: self.mark(self.instances[name]), lambda found: found == (0, 0), timeout=30,
+            wait.until(lambda: self.mark(self.instances[name]), lambda found: found == (0, 0),
                        what=f"the mark at {name} has run out")
             self.assertEqual(self.instances[name].value("mesh/http.total", "joe", "http_req_cnt"), 3)
         for link in self.links:
             link.restore()
-        self.wait_total("joe", "http_req_cnt", 10, timeout=30)
+        self.wait_total("joe", "http_req_cnt", 10)
         self.wait_mark("lb1", 2)
         self.wait_went_on(agents)
 
@@ -158,7 +159,7 @@ class AgentsTest(MeshTest):
             self.send("lb1", f"user-{number}", 2)
             self.send("lb2", f"user-{number}", 3)
         for number in range(30):
-            self.wait_total(f"user-{number}", "http_req_cnt", 5, timeout=40)
+            self.wait_total(f"user-{number}", "http_req_cnt", 5)
         for daemon, other in zip(agents, reversed(NAMES)):
             self.wait_peer(daemon, other)
 
@@ -177,7 +178,7 @@ class AgentsTest(MeshTest):
         for daemon, other in zip(agents, reversed(NAMES)):
             wait.until(lambda: daemon.peer(other)[0],
                        lambda said: (said.get("Learns"), said.get("Teaches")) == (rest, rest),
-                       timeout=30, what=f"{daemon.config.name} goes on with {other}")
+                       what=f"{daemon.config.name} goes on with {other}")
 
     def test_agents_with_other_rules_are_told(self) -> None:
         agents = self.start_agents("lb1")
@@ -187,7 +188,7 @@ class AgentsTest(MeshTest):
         agents[1].write_config()
         agents[1].reload()
         for daemon, other in zip(agents, reversed(NAMES)):
-            wait.until(lambda: daemon.peers()[other]["note"], lambda note: "[[replicate]] rules" in note, timeout=20,
+            wait.until(lambda: daemon.peers()[other]["note"], lambda note: "[[replicate]] rules" in note,
                        what=f"{daemon.config.name} says that the rules differ")
             self.assertGreater(daemon.errors()["rules-mismatch"], 0)
 
@@ -212,9 +213,9 @@ class AgentsTest(MeshTest):
         self.instances["lb1"].kill()
         self.instances["lb1"].start()
         wait.until(lambda: self.instances["lb1"].value("mesh/http", "joe", "http_req_cnt"), lambda value: value == 5,
-                   timeout=30, what="lb1 is taught its own back")
+                   what="lb1 is taught its own back")
         self.send("lb1", "joe", 2)
-        self.wait_total("joe", "http_req_cnt", 8, timeout=30)
+        self.wait_total("joe", "http_req_cnt", 8)
 
     def test_a_key_is_cleared_at_the_instances_of_all_agents(self) -> None:
         agents = self.one_each()
@@ -228,7 +229,7 @@ class AgentsTest(MeshTest):
         self.assertIn("lb1: cleared", answer)
         for name in ["lb1", "lb2"]:
             wait.until(lambda: self.instances[name].value("mesh/http", "joe", "http_req_cnt"),
-                       lambda value: value == 0, timeout=30, what=f"{name}'s own count is 0")
+                       lambda value: value == 0, what=f"{name}'s own count is 0")
         self.wait_total("joe", "http_req_cnt", 0)
         self.send("lb2", "joe", 2)
         self.wait_total("joe", "http_req_cnt", 2)
@@ -239,7 +240,7 @@ class AgentsTest(MeshTest):
                                  self._directory(NAMES[0]))
         self.start_agent(AgentConfig(name=NAMES[1], peers=[PeerConfig(NAMES[0], kind="agent"), PeerConfig("lb1")]),
                          ports[1], self._directory(NAMES[1]))
-        wait.until(lambda: first.peers()[NAMES[1]]["note"], lambda note: 'kind = "agent"' in note, timeout=30,
+        wait.until(lambda: first.peers()[NAMES[1]]["note"], lambda note: 'kind = "agent"' in note,
                    what="the note says what to change")
         self.assertGreater(first.errors().get("not-its-origin", 0), 0)
 

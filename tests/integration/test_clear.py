@@ -9,6 +9,8 @@ from support.case import MeshTest
 class ClearTest(MeshTest):
     def refused(self) -> Agent:
         daemon = self.mesh(["lb1", "lb2"], limit=20)
+        for name in self.instances:
+            self.wait_synchronised(daemon, name)
         for layout in self.layouts.values():
             http_client.send(layout.http_port, "joe", 15)
         http_client.send(self.layouts["lb1"].http_port, "amy", 4)
@@ -48,7 +50,7 @@ class ClearTest(MeshTest):
         self.assertIn("lb2: away (done when it returns)", answer)
         process.thaw()
         wait.until(lambda: self.instances["lb2"].value("mesh/http", "joe", "http_req_cnt"), lambda value: value == 0,
-                   timeout=30, what="lb2's own count is 0")
+                   what="lb2's own count is 0")
         self.wait_total("joe", "http_req_cnt", 0)
         http_client.send(self.layouts["lb2"].http_port, "joe", 3)
         self.wait_total("joe", "http_req_cnt", 3)

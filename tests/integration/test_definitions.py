@@ -33,13 +33,13 @@ class RollingChangeTest(MeshTest):
 
         self.change("lb2")
         wait.until(standing, lambda text: "http_req_rate(30s)" in text, what="the new definition stands")
-        self.wait_total("joe", "http_req_cnt", 9, "lb2", "lb3", timeout=30)
+        self.wait_total("joe", "http_req_cnt", 9, "lb2", "lb3")
         wait.until(lambda: daemon.peers()["lb1"]["note"], lambda note: "30s" in note, what="now lb1 is the mismatch")
 
         self.change("lb1")
-        self.wait_total("joe", "http_req_cnt", 13, timeout=30)
+        self.wait_total("joe", "http_req_cnt", 13)
         for name in self.instances:
-            wait.until(lambda: daemon.peers()[name]["note"], lambda note: "30s" not in note, timeout=30,
+            wait.until(lambda: daemon.peers()[name]["note"], lambda note: "30s" not in note,
                        what=f"nothing is wrong with {name} any more")
 
 
@@ -53,13 +53,13 @@ class MixingTest(MeshTest):
             self.layouts[name].extra_peers = f"    server {other} 127.0.0.1:{ports[other]}"
             self.instances[name].reload(self.layouts[name].config())
         for name, other in (("lb1", "lb2"), ("lb2", "lb1")):
-            wait.until(lambda: self.instances[name].peer_state(other), lambda state: state == "ESTA", timeout=30,
+            wait.until(lambda: self.instances[name].peer_state(other), lambda state: state == "ESTA",
                        what=f"{name} and {other} are peers")
         self.instances["lb1"].fill("mesh/http", ((f"user{n}", {"http_req_cnt": 100 + n}) for n in range(60)))
         wait.until(lambda: self.instances["lb2"].used("mesh/http"), lambda used: used == 60, what="lb2 learned them")
         # A lesson shows the agent what lb2 has, though it did not count it.
         self.instances["lb2"].reload(self.layouts["lb2"].config())
-        wait.until(lambda: daemon.errors().get("suspected-mixing", 0), lambda count: count == 1, timeout=40,
+        wait.until(lambda: daemon.errors().get("suspected-mixing", 0), lambda count: count == 1,
                    what="suspected mixing")
         self.assertIn("lb1 and lb2 have equal counters", daemon.ask("show errors"))
 

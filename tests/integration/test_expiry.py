@@ -16,7 +16,7 @@ class ExpiryTest(MeshTest):
         for layout in self.layouts.values():
             http_client.send(layout.http_port, "joe", 2)
         self.wait_total("joe", "http_req_cnt", 4)
-        wait.until(lambda: daemon.used("http.total"), lambda used: used == 0, what="gone at the agent", timeout=40)
+        wait.until(lambda: daemon.used("http.total"), lambda used: used == 0, what="gone at the agent")
         for name, instance in self.instances.items():
             for table in ("mesh/http", "mesh/http.total"):
                 wait.until(lambda: instance.used(table), lambda used: used == 0, what=f"{table} empty at {name}")
@@ -37,7 +37,7 @@ class ExpiryTest(MeshTest):
             totals = [int(instance.value("mesh/http.total", "joe", "http_req_cnt") or 0)
                       for instance in self.instances.values()]
             return isinstance(own, int) and all(own - 2 <= total <= own for total in totals)
-        wait.until(fallen, what="the total is what lb2 counted", timeout=40, interval=0.3)
+        wait.until(fallen, what="the total is what lb2 counted", interval=0.3)
 
     def test_a_lessons_remaining_life_is_taken_as_it_is(self) -> None:
         """After a restart of the agent an old entry does not start its life anew."""
@@ -70,7 +70,7 @@ class ExpiryTest(MeshTest):
             own = self.instances["lb2"].value("mesh/http", "joe", "http_req_cnt")
             total = self.instances["lb2"].value("mesh/http.total", "joe", "http_req_cnt")
             return isinstance(own, int) and isinstance(total, int) and own - 2 <= total <= own
-        wait.until(total_of_lb2, what="lb1's contribution expired", timeout=40, interval=0.4)
+        wait.until(total_of_lb2, what="lb1's contribution expired", interval=0.4)
 
 
 class FullTest(MeshTest):

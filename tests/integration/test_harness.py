@@ -78,9 +78,9 @@ class HarnessTest(HaproxyTest):
         other = Layout("agent-1", self.layout.peers_port, agent_name="lb1", peers_port=relay.target)
         second = self.start_haproxy("agent-1", other.config())
         self.haproxy.set("mesh/http", "joe", http_req_cnt=7)
-        wait.until(lambda: second.value("mesh/http", "joe", "http_req_cnt"), lambda n: n == 7, timeout=20)
+        wait.until(lambda: second.value("mesh/http", "joe", "http_req_cnt"), lambda n: n == 7)
         self.haproxy.reload(self.layout.config())
-        wait.until(lambda: self.haproxy.value("mesh/http", "joe", "http_req_cnt"), lambda n: n == 7, timeout=20)
+        wait.until(lambda: self.haproxy.value("mesh/http", "joe", "http_req_cnt"), lambda n: n == 7)
 
     def test_relay_cuts_after_an_exact_number_of_bytes(self) -> None:
         listener = self.listener()
@@ -93,4 +93,4 @@ class HarnessTest(HaproxyTest):
         wait.until(relay.is_cut)
         self.assertEqual(relay.bytes["up"], last)
         relay.restore()
-        wait.until(lambda: len(listener.sessions) >= 2, what="haproxy redials", timeout=20)
+        wait.until(lambda: len(listener.sessions) >= 2, what="haproxy redials")

@@ -71,11 +71,11 @@ class CutTest(MeshTest):
         relay.freeze()
         self.instances["lb1"].set("mesh/http", "joe", http_req_cnt=5)
         wait.until(lambda: daemon.errors().get("idle-timeout", 0) + daemon.errors().get("connection-lost", 0),
-                   what="the agent gives the link up", timeout=20)
+                   what="the agent gives the link up")
         self.assertEqual(self.instances["lb2"].peer_state("agent-1"), "ESTA")
         relay.drop()
         relay.thaw()
-        self.wait_total("joe", "http_req_cnt", 5, timeout=40)
+        self.wait_total("joe", "http_req_cnt", 5)
 
     def test_an_agent_that_stood_still_goes_on(self) -> None:
         """A stopped agent loses its sessions, since HAProxy waits 5 s for a sign of life; then all is as before."""
@@ -85,10 +85,10 @@ class CutTest(MeshTest):
         assert daemon.process is not None
         daemon.process.freeze()
         wait.until(lambda: [instance.peer_state("agent-1") for instance in self.instances.values()],
-                   lambda states: "ESTA" not in states, timeout=40, what="both instances gave it up")
+                   lambda states: "ESTA" not in states, what="both instances gave it up")
         self.instances["lb1"].set("mesh/http", "joe", http_req_cnt=7)
         daemon.process.thaw()
-        self.wait_total("joe", "http_req_cnt", 12, timeout=40)
+        self.wait_total("joe", "http_req_cnt", 12)
 
 
 def mismatches(table: dict[str, dict[str, int | str]], expected: dict[str, int]) -> int:

@@ -111,7 +111,7 @@ class EnforceTest(LuaTest, SpoeTest):
               **options: object) -> int:
         self.agent(extra=CLIENTS + self.limit)
         # A busy machine may need longer than usual for an answer, and to tell that the agent is there.
-        options = {"processing": "10s", "check": "check inter 2s fall 3 rise 1", **options}
+        options = {"check": "check inter 2s fall 3 rise 1", **options}
         prefix = f"{use}." if use else ""
         layout = SpoeLayout({f"track-{use}" if use else "track": TRACK}, [self.spoe_port],
                             [f"{prefix}{name}" for name in ("verdict", "retry_after", "reason", "http_req_cnt")],
@@ -235,7 +235,7 @@ class LimitTest(LuaTest):
         return self.daemon
 
     def wait_row(self, name: str, table: str, key: str, **values: int) -> None:
-        wait.until(lambda: self.instances[name].entry(f"mesh/{table}", key) or {}, timeout=20,
+        wait.until(lambda: self.instances[name].entry(f"mesh/{table}", key) or {},
                    accept=lambda row: {kind: row.get(kind) for kind in values} == values, what=f"{key} of {table} at {name}")
 
     def ask(self, path: str, client: str = "joe", name: str = "lb1") -> tuple[str, str]:
@@ -254,7 +254,7 @@ class LimitTest(LuaTest):
 
     def wait_asked(self, path: str, expected: tuple[str, str], **options: str) -> None:
         wait.until(lambda: self.ask(path, **options), lambda seen: seen == expected, what=f"/{path} is {expected}",
-                   interval=0.3, timeout=20)
+                   interval=0.3)
 
     def over_the_limit(self, before: int = 0) -> None:
         """joe has 22 of 20 more, 11 at each."""
@@ -353,7 +353,7 @@ class ReportTest(LuaTest):
     def wait_count(self, table: str, key: str, data_type: str, expected: int) -> None:
         """And no more than that: whatever else is under way comes before what the agent says now."""
         wait.until(lambda: self.daemon.value(table, key, data_type), lambda value: value is not None and value >= expected,
-                   what=f"{data_type} of {key} in {table} is {expected}", timeout=20)
+                   what=f"{data_type} of {key} in {table} is {expected}")
         self.assertEqual(self.daemon.value(table, key, data_type), expected)
 
     def wait_state(self, *states: str) -> None:
@@ -480,7 +480,7 @@ class ReportTest(LuaTest):
         self.provoke(1)
         self.wait_count("login", ME, "gpc0", 1)
         self.assertEqual(self.info()["Event_connections"], 1)
-        wait.until(lambda: self.info()["Event_connections"], lambda count: count == 0, timeout=30, what="it is closed")
+        wait.until(lambda: self.info()["Event_connections"], lambda count: count == 0, what="it is closed")
         self.provoke(1)
         self.wait_count("login", ME, "gpc0", 2)
         self.assertEqual(self.info()["Event_connections_total"], 2)

@@ -214,7 +214,7 @@ class HandshakeTest(MeshTest):
         try:
             wait.until(lambda: listener.hellos, what="a hello")
             listener.status = b"200\n"
-            listener.session(timeout=15)
+            listener.session()
             self.assertLess(len(listener.hellos), 20, "it does not dial in a tight loop")
         finally:
             self._end_agent(daemon)
@@ -230,7 +230,7 @@ class HandshakeTest(MeshTest):
         port = free_port()
         daemon = self.start_agent(AgentConfig(peers=[PeerConfig("lb1")]), port)
         session = self.dial(port, "agent-1", "lb1", None, peer.Habits(heartbeat=False, answer_lessons=False))
-        session.wait_closed(timeout=20)
+        session.wait_closed()
         self.assertEqual(daemon.errors().get("idle-timeout", 0), 1)
 
     def test_an_incomplete_hello_is_given_up(self) -> None:

@@ -136,8 +136,7 @@ class VerdictTest(MeshTest):
         rules = ('    http-request return status 429 hdr retry-after "%[var(txn.stickmesh.retry_after)]"'
                  ' hdr x-reason "%[var(txn.stickmesh.reason)]" if { var(txn.stickmesh.verdict) -m str deny }\n')
         layout = SpoeLayout({"track": "table=str(http) key=req.hdr(x-client) http_req_cnt=int(1)"}, [spoe_port],
-                            ["verdict", "reason", "retry_after", "http_req_cnt"], rules=rules, check="", backend="",
-                            processing="10s")
+                            ["verdict", "reason", "retry_after", "http_req_cnt"], rules=rules, check="", backend="")
         self.start_haproxy("lb1", layout.config(self.directory, "lb1"))
         client = spop.Client(spoe_port)
         self.addCleanup(client.close)

@@ -214,7 +214,7 @@ class ScraperTest(SpoeTest):
         rules = ("    http-request deny deny_status 429 hdr retry-after %[var(txn.stickmesh.retry_after)] "
                  "if { var(txn.stickmesh.verdict) -m str deny }\n")
         ports = [self.spoe_instance(name, {"page": "src=req.hdr(x-client) path=path"}, ["pages", "verdict", "reason"],
-                                    rules=rules, processing="10s").http_port for name in NAMES]
+                                    rules=rules).http_port for name in NAMES]
         half = self.most // 2
         first = self.pages(ports[0], "203.0.113.9", [f"/{number}" for number in range(half)])
         self.assertEqual([answer["pages"] for answer in first], [str(number) for number in range(1, half + 1)])
@@ -248,8 +248,7 @@ class BanTest(SpoeTest):
         for name in NAMES:
             asks = "    http-request send-spoe-group stickmesh ban if { path /honeypot }\n"
             layout = SpoeLayout({"ban": "src=src,ipmask(32,64) seconds=req.hdr(x-seconds)"}, [self.spoe_port], ["banned"],
-                                rules=rules["http-request"] + asks, events={"ban": ""}, groups={"ban": "ban"}, origin=True,
-                                processing="10s")
+                                rules=rules["http-request"] + asks, events={"ban": ""}, groups={"ban": "ban"}, origin=True)
             self.ports[name] = layout.http_port
             text = replaced(layout.config(self.directory, name), {
                 f"bind 127.0.0.1:{layout.http_port}\n": f"bind 127.0.0.1:{layout.http_port} accept-proxy\n",

@@ -185,7 +185,7 @@ class SpoeRecipeTest(RecipeTest):
             return sum(int(count) for count in re.findall(r"(?:Tracked|Looked_up)_total: (\d+)", self.daemon.ask("show spoe")))
         for name in NAMES:
             before = asked(name)
-            wait.until(lambda: asked(name), lambda count: count > before, timeout=20, interval=0.4,
+            wait.until(lambda: asked(name), lambda count: count > before, interval=0.4,
                        what=f"{name} asks the agent")
 
 
@@ -392,7 +392,7 @@ class StickyTest(SessionTest):
     recipe = "sticky"
 
     def wait_known(self, name: str, cookie: str) -> None:
-        wait.until(lambda: self.instances[name].entry("mesh/sessions", digest(cookie)), timeout=20,
+        wait.until(lambda: self.instances[name].entry("mesh/sessions", digest(cookie)),
                    what=f"{name} knows the session")
 
     def wait_sticky(self, cookie: str, server: str) -> None:
@@ -436,7 +436,7 @@ class StickyTest(SessionTest):
             self.write_at_once(f"crossing{turn}", dict(zip(NAMES, (turn + 1, turn + 1001))))
         for turn in range(25):
             wait.until(lambda: self.everywhere(f"crossing{turn}"), lambda seen: len(seen) == 1 and None not in seen,
-                       timeout=40.0,  # HAProxy 3.0.0 and 3.2.0 tell some of it only in a lesson
+                       # HAProxy 3.0.0 and 3.2.0 tell some of it only in a lesson
                        what=f"crossing{turn} is the same at both and at the agent")
         def ends() -> list[set[haproxy.Value | None]]:
             return [self.everywhere(f"crossing{turn}") for turn in range(25)]
@@ -520,7 +520,7 @@ class SpoeStickyTest(SpoeRecipeTest, SessionTest):
         cookie, server = self.new_session("lb1")
         wait.holds(lambda: self.servers("lb2", cookie) == {server}, seconds=22, interval=0.2, what="lb2 knows it")
         wait.until(lambda: self.daemon.value("cookies", digest(cookie), "server_key"), lambda value: value is None,
-                   timeout=30, what="it lapses when it is not used")
+                   what="it lapses when it is not used")
 
 
 class ConnTest(RecipeTest):

@@ -57,7 +57,7 @@ class RedisTest(MeshTest):
             self.set(table, key, gpc0=value)
 
     def wait_field(self, key: str, field: str, value: object) -> None:
-        wait.until(lambda: self.redis.hash(key).get(field), lambda found: found == str(value), timeout=20,
+        wait.until(lambda: self.redis.hash(key).get(field), lambda found: found == str(value),
                    what=f"{field} of {key} in Redis is {value}")
 
     def wait_same(self, table: str = "other") -> None:
@@ -66,7 +66,7 @@ class RedisTest(MeshTest):
             return {key.removeprefix(f"stickmesh:{table}:"): self.redis.hash(key).get("gpc0")
                     for key in self.redis.keys(f"stickmesh:{table}:*")}
         expected = {key: str(entry["gpc0"]) for key, entry in self.daemon.table(table).items()}
-        wait.until(there, lambda found: found == expected, timeout=30, what="the mirror says the same")
+        wait.until(there, lambda found: found == expected, what="the mirror says the same")
         wait.until(lambda: self.show()["Behind"], lambda behind: behind == "0", what="nothing is behind")
 
 
@@ -187,7 +187,7 @@ class RestoreTest(RedisTest):
         self.assertEqual(self.daemon.value("http", "joe", "http_req_cnt"), 5)
         # The other instance is there again, and counts on.
         http_client.send(self.layouts["lb2"].http_port, "joe", 2)
-        self.wait_total("joe", "http_req_cnt", 7, "lb2", timeout=30)
+        self.wait_total("joe", "http_req_cnt", 7, "lb2")
         self.wait_field("stickmesh:http:joe", "http_req_cnt", 7)
 
     def test_a_snapshot_comes_first(self) -> None:
@@ -385,7 +385,7 @@ class SentinelTest(RedisTest):
         for sentinel in sentinels:
             self.addCleanup(sentinel.stop)
             sentinel.start()
-        wait.until(lambda: [sentinel.knows() for sentinel in sentinels], lambda known: known == [(1, 2)] * 3, timeout=30,
+        wait.until(lambda: [sentinel.knows() for sentinel in sentinels], lambda known: known == [(1, 2)] * 3,
                    what="each knows the replica and the others")
         dead = free_port()
         addresses = ", ".join(f'"127.0.0.1:{port}"' for port in [dead, *(sentinel.port for sentinel in sentinels)])
@@ -397,7 +397,7 @@ class SentinelTest(RedisTest):
         self.redis.kill()
         self.fill(20, 2)
         self.redis.port = replica.port
-        wait.until(lambda: self.show()["Address"], lambda address: address == f"127.0.0.1:{replica.port}", timeout=40,
+        wait.until(lambda: self.show()["Address"], lambda address: address == f"127.0.0.1:{replica.port}",
                    what="the replica is the master")
         self.wait_same()
 
@@ -436,7 +436,7 @@ class FaultsTest(RedisTest):
         assert self.redis.process is not None
         self.redis.process.freeze()
         self.fill(20, 2)
-        wait.until(self.kinds, lambda kinds: kinds.get("idle-timeout", 0) >= 1, timeout=20, what="a reply is overdue")
+        wait.until(self.kinds, lambda kinds: kinds.get("idle-timeout", 0) >= 1, what="a reply is overdue")
         self.assertNotEqual(self.show()["Behind"], "0")
         self.fill(20, 3)
         self.redis.process.thaw()

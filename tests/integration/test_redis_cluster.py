@@ -65,7 +65,7 @@ class ClusterTest(MeshTest):
 
     def wait_same(self) -> None:
         expected = {key: str(entry["gpc0"]) for key, entry in self.daemon.table("other").items()}
-        wait.until(self.there, lambda found: found == expected, timeout=30, what="the mirror says the same")
+        wait.until(self.there, lambda found: found == expected, what="the mirror says the same")
         wait.until(self.show, lambda now: now["Behind"] == now["Contributions_behind"] == "0", what="nothing is behind")
 
 
@@ -153,7 +153,7 @@ class MirrorTest(ClusterTest):
                 wait.until(lambda: {node.hash(key)["gpc0"] for key in node.keys("stickmesh:other:*")},
                            lambda values: values == {"2"}, what="the others have theirs")
         target.process.thaw()
-        wait.until(lambda: len(target.keys("stickmesh:clients:*")), lambda count: count == 3000, timeout=30, what="all have come")
+        wait.until(lambda: len(target.keys("stickmesh:clients:*")), lambda count: count == 3000, what="all have come")
         wait.until(lambda: {target.hash(f"stickmesh:clients:{{t}}{key}")["gpc0"] for key in (0, 1500, 2999)},
                    lambda values: values == {"2"}, what="as they are now")
         self.fill(3)
@@ -193,20 +193,20 @@ class MirrorTest(ClusterTest):
         lost.kill()
         self.fill(2)
         self.cluster.nodes[1] = replica
-        wait.until(self.masters, lambda slots: slots.get(replica.address) == 5461 and len(slots) == 3, timeout=30,
+        wait.until(self.masters, lambda slots: slots.get(replica.address) == 5461 and len(slots) == 3,
                    what="the replica is a master")
         self.wait_same()
         self.cluster.nodes.append(lost)
         lost.start()
-        wait.until(lambda: lost.info("master_link_status"), lambda state: state == "up", timeout=30, what="it is a replica")
+        wait.until(lambda: lost.info("master_link_status"), lambda state: state == "up", what="it is a replica")
         self.fill(3)
         self.wait_same()
         # Without a failure: the master hands its slots on, and says so to whoever writes.
         self.assertEqual(lost.ask("CLUSTER", "FAILOVER", "TAKEOVER"), "OK")
-        wait.until(lambda: (lost.info("role"), replica.info("role")), lambda roles: roles == ("master", "slave"), timeout=30,
+        wait.until(lambda: (lost.info("role"), replica.info("role")), lambda roles: roles == ("master", "slave"),
                    what="it is the master again")
         self.fill(4)
-        wait.until(self.masters, lambda slots: slots.get(lost.address) == 5461 and len(slots) == 3, timeout=30, what="known")
+        wait.until(self.masters, lambda slots: slots.get(lost.address) == 5461 and len(slots) == 3, what="known")
         self.wait_same()
 
 

@@ -24,7 +24,7 @@ class ReplicasTest(SeveralAgentsTest):
 
     def wait_value(self, key: str, expected: int, *names: str) -> None:
         for name in names or self.instances:
-            wait.until(lambda: self.instances[name].value("mesh/sessions", key, "gpt0"), timeout=40,
+            wait.until(lambda: self.instances[name].value("mesh/sessions", key, "gpt0"),
                        accept=lambda value: value == expected, what=f"{key} is {expected} at {name}")
 
     def wait_equal(self, count: int, timeout: float = 60) -> haproxy.Table:
@@ -69,7 +69,7 @@ class ChangesTest(ReplicasTest):
         self.write("lb2", "joe", 2)
         self.wait_value("joe", 2)
         self.wait_quiet("sessions")
-        wait.until(lambda: self.agents[0].peer("lb1")[1]["/sessions", "out"], timeout=20, what="lb1 has acknowledged it",
+        wait.until(lambda: self.agents[0].peer("lb1")[1]["/sessions", "out"], what="lb1 has acknowledged it",
                    accept=lambda row: row["last_pushed"] == row["last_acked"] != "0")
         before = self.heard()
         for number in (3, 4, 5):
@@ -107,6 +107,11 @@ class ChangesTest(ReplicasTest):
             for key in range(COUNT):
                 self.assertIn(entries[f"u{key}"]["gpt0"],
                               [1000 * turn + 100 * number + key % 10 for number in (1, 2, 3)])
+            # What crossed is said once more to who had written it, and would undo what it writes next.
+            self.wait_quiet("sessions", 1.0)
+            for index, daemon in enumerate(self.agents):
+                wait.until(lambda: daemon.peer(f"lb{index + 1}")[1]["/sessions", "out"], what="it is acknowledged",
+                           accept=lambda row: row["last_pushed"] == row["last_acked"])
         self.wait_quiet("sessions")
 
     def test_writes_at_all_at_once_end_equal(self) -> None:

@@ -25,20 +25,20 @@ class SameNamesTest(SeveralAgentsTest):
             self.instances[name].set("mesh/http", "joe", http_req_cnt=self.counted[name])
 
     def wait_all(self, total: int) -> None:
-        self.wait_total("joe", "http_req_cnt", total, timeout=40)
+        self.wait_total("joe", "http_req_cnt", total)
         for daemon in self.agents:
             wait.until(lambda: daemon.value("http.total", "joe", "http_req_cnt"), lambda value: value == total,
-                       timeout=40, what=f"{daemon.config.name} has the total {total}")
+                       what=f"{daemon.config.name} has the total {total}")
 
     def told(self, daemon: Agent, reason: str, *words: str) -> None:
         """The reason is counted, and both `show errors` and the log have a line with all of |words|."""
-        wait.until(lambda: daemon.errors().get(reason, 0), timeout=40, what=f"{reason} is counted")
+        wait.until(lambda: daemon.errors().get(reason, 0), what=f"{reason} is counted")
 
         def silent() -> list[str]:
             texts = {"show errors": daemon.ask("show errors"), "the log": daemon.log()}
             return [what for what, text in texts.items()
                     if not any(all(word in line for word in words) for line in text.splitlines())]
-        wait.until(silent, lambda found: not found, timeout=40, what=f"all say {words}")
+        wait.until(silent, lambda found: not found, what=f"all say {words}")
 
     def origins(self, daemon: Agent) -> dict[str, int]:
         lines = daemon.ask("show table http.total key joe origins")
@@ -63,7 +63,7 @@ class AgentsTest(SameNamesTest):
         self.count(lb1=1, lb2=1)
         for number, daemon in enumerate(self.agents, 1):
             name = f"lb{number}"
-            wait.until(lambda: self.origins(daemon)[name], lambda value: value == self.counted[name], timeout=20,
+            wait.until(lambda: self.origins(daemon)[name], lambda value: value == self.counted[name],
                        what=f"{name}'s count at its home")
             self.assertEqual(daemon.peers()[name]["sessions"], sessions[number - 1])
             self.assertEqual(daemon.peers()[name]["state"], "synchronised")
@@ -95,9 +95,9 @@ class AgentsTest(SameNamesTest):
         second = self.start_second()
         self.wait_state(1, "agent-a", "synchronised")
         self.count(lb2=1)
-        wait.until(lambda: self.origins(second), lambda found: found == self.counted, timeout=20,
+        wait.until(lambda: self.origins(second), lambda found: found == self.counted,
                    what="the namesake is told")
-        wait.until(lambda: self.agents[1].peer("agent-a")[1]["http@lb2", "out"], timeout=20,
+        wait.until(lambda: self.agents[1].peer("agent-a")[1]["http@lb2", "out"],
                    accept=lambda row: row["last_pushed"] == row["last_acked"] != "0", what="and has acknowledged it")
         second.stop()
         self.wait_state(1, "agent-a", "away")
@@ -130,7 +130,7 @@ class InstancesTest(SameNamesTest):
         second = HAProxy(directory, layout.name, layout.config())
         self.addCleanup(second.stop)
         second.start()
-        wait.until(lambda: second.peer_state("agent-b"), lambda state: state == "ESTA", timeout=20,
+        wait.until(lambda: second.peer_state("agent-b"), lambda state: state == "ESTA",
                    what="the second lb1 has a session with agent-b")
         return second
 
@@ -143,7 +143,7 @@ class InstancesTest(SameNamesTest):
         second.set("mesh/http", "joe", http_req_cnt=100)
         for _ in range(3):
             self.count(lb1=1, lb2=1)
-            wait.until(lambda: [self.origins(daemon) for daemon in self.agents], self.one_of_them, timeout=20,
+            wait.until(lambda: [self.origins(daemon) for daemon in self.agents], self.one_of_them,
                        what="both agents count one and the same lb1, and lb2")
         self.wait_quiet("http")
         for number, daemon in enumerate(self.agents, 1):

@@ -45,7 +45,7 @@ class ServersTest(MeshTest):
         return {name: rows[name]["note"] for name in self.instances}
 
     def wait_told(self, tables: int) -> None:
-        wait.until(lambda: self.daemon.errors().get("server-mismatch", 0), lambda count: count == tables, timeout=20,
+        wait.until(lambda: self.daemon.errors().get("server-mismatch", 0), lambda count: count == tables,
                    what=f"the instances disagree about {tables} tables")
 
     def test_crossed_ids_are_told_and_settled_by_a_reload(self) -> None:
@@ -68,7 +68,7 @@ class ServersTest(MeshTest):
         self.layouts["lb2"].extra = backend(self.shops["lb2"], ALIKE)
         self.instances["lb2"].reload(self.layouts["lb2"].config())
         self.wait_synchronised(self.daemon, "lb2")
-        wait.until(self.notes, lambda notes: set(notes.values()) == {"-"}, timeout=20, what="nothing is noted any more")
+        wait.until(self.notes, lambda notes: set(notes.values()) == {"-"}, what="nothing is noted any more")
         for prefix in ("a", "b", "c"):
             self.visit("lb2", prefix)
             self.visit("lb1", prefix)

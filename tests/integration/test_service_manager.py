@@ -116,7 +116,7 @@ class WatchdogTest(ServiceTest):
         # Who takes the place of the main process is not the main process. The unit says so.
         self.manager.hears_all = True
         self.daemon.ask("reload")
-        wait.until(self.manager.status, lambda status: status.startswith("soft restart failed"), timeout=30,
+        wait.until(self.manager.status, lambda status: status.startswith("soft restart failed"),
                    what="the old process says that it is in charge")
         self.assertEqual(self.manager.main_pid, self.pid())
         successor, again = self.manager.values("MAINPID")
@@ -246,7 +246,7 @@ class StatusTest(ServiceTest):
             full.bind(str(path))
             environment = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "2000"}
             daemon = self.start_agent(self.config(), environment=environment)
-            wait.until(lambda: "cannot notify systemd" in daemon.log(), timeout=30, what="its queue is full")
+            wait.until(lambda: "cannot notify systemd" in daemon.log(), what="its queue is full")
             self.assertIn("done", daemon.ask("set table login key amy data.gpc0 5"))
             self.assertEqual(daemon.stop(), 0)
 
@@ -312,7 +312,7 @@ class ActivationTest(ServiceTest):
         self.addCleanup(peer.Session(connection, [table]).close)
 
     def wait_joe(self) -> None:
-        wait.until(lambda: self.daemon.value("http", "joe", "http_req_cnt"), lambda value: value == 7, timeout=30,
+        wait.until(lambda: self.daemon.value("http", "joe", "http_req_cnt"), lambda value: value == 7,
                    what="what the waiting connection says is taken")
 
     def test_a_connection_from_before_the_start_is_served(self) -> None:
@@ -344,7 +344,7 @@ class ActivationTest(ServiceTest):
         self.start_activated(sockets, config)
         for connection, instance in zip(early, ("lb1", "lb2")):
             self.session(connection, instance)
-        wait.until(lambda: self.daemon.value("http.total", "joe", "http_req_cnt"), lambda value: value == 14, timeout=30,
+        wait.until(lambda: self.daemon.value("http.total", "joe", "http_req_cnt"), lambda value: value == 14,
                    what="what both waiting connections say is taken")
         self.assertEqual(path.stat().st_mode & 0o777, 0o600, "the service manager says who may use its socket")
 

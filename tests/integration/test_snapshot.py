@@ -46,7 +46,7 @@ class SnapshotTest(MeshTest):
         self.assertEqual(self.daemon.stop(), 0)
         self.daemon.start()
         self.assertIn(self.total(), (7, 4, None), "lb1 has counted first")
-        wait.until(self.total, lambda value: value is None, timeout=40, what="joe expires")
+        wait.until(self.total, lambda value: value is None, what="joe expires")
         self.assertEqual(self.daemon.stop(), 0)
         self.daemon.start()
         self.assertIsNone(self.total())

@@ -211,11 +211,11 @@ class WhatGoesOnTest(SoftRestartTest):
         assert lb2.process is not None
         relay_state = lambda: self.daemon.peers()["lb2"]["state"]  # noqa: E731
         lb2.process.freeze()
-        wait.until(relay_state, lambda state: state != "synchronised", timeout=30, what="lb2 is away")
+        wait.until(relay_state, lambda state: state != "synchronised", what="lb2 is away")
         self.daemon.ask("clear table http key joe")
         self.reloaded()
         lb2.process.thaw()
-        wait.until(relay_state, lambda state: state == "synchronised", timeout=30, what="lb2 is back")
+        wait.until(relay_state, lambda state: state == "synchronised", what="lb2 is back")
         wait.until(lambda: lb2.value("mesh/http", "joe", "http_req_cnt"), lambda value: value == 0,
                    what="lb2 was told that joe was cleared")
         self.wait_total("joe", "http_req_cnt", 0)
@@ -264,7 +264,7 @@ class WhatGoesOnTest(SoftRestartTest):
             found = re.search(r"^Pid: (\d+)", self.daemon.ask("show info"), re.M)
             return found[1] if found else old  # it goes, and answers no more
 
-        new = wait.until(pid, lambda found: found != old, timeout=30, what="another process answers")
+        new = wait.until(pid, lambda found: found != old, what="another process answers")
         self.daemon.follow(int(new))
         self.send("lb1", "joe", 2)
         self.wait_total("joe", "http_req_cnt", 2)

@@ -96,7 +96,7 @@ class ArgumentsTest(InstanceTest):
         layout = SpoeLayout(
             {f"track-{table}.{sample}": f"table=str({table}) key={self.samples[sample]} gpc0=int(1)"
              for table, sample in pairs},
-            [self.spoe_port], [f"{table}.{sample}.gpc0" for table, sample in pairs], processing="10s", origin=True,
+            [self.spoe_port], [f"{table}.{sample}.gpc0" for table, sample in pairs], origin=True,
             rules="".join(f"    http-request track-sc0 {self.samples[sample]} table own-{table} {condition}\n"
                           for (table, sample), condition in conditions.items()),
             events={f"track-{table}.{sample}": f"on-frontend-http-request {condition}"

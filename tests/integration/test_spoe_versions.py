@@ -237,7 +237,7 @@ class FirstConnectionsTest(InstanceTest):
         one, a second later, if they had read a part of HELLO."""
         self.agent()
         # Without checks, whose connections would be counted as well.
-        layout = SpoeLayout({"track": TRACK}, [self.spoe_port], ["http_req_cnt"], check="", backend="", processing="10s",
+        layout = SpoeLayout({"track": TRACK}, [self.spoe_port], ["http_req_cnt"], check="", backend="",
                             frontends=100)
         self.instances["lb1"] = self.start_haproxy("lb1", layout.config(self.directory, "lb1"))
         for number, port in enumerate(layout.http_ports):

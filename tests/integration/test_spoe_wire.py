@@ -469,7 +469,7 @@ class SlowTest(WireTest):
             self.assertLess(self.process.resident_kib() - resident, 2048, "KiB for one that does not read")
         self.counted = int(self.daemon.value("clients", "joe", "gpc0") or 0)
         wait.until(lambda: (self.unharmed(), self.daemon.errors())[1], lambda errors: errors == {"not-reading": 1},
-                   what="it is dropped", timeout=30)
+                   what="it is dropped")
         self.assertEqual(self.show()["Connections"], 1)
         self.unharmed()
 

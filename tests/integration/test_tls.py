@@ -53,7 +53,7 @@ class TlsTest(MeshTest):
 
     def told(self, daemon: Agent, reason: str, *words: str) -> None:
         """The reason is counted, and log, `show errors` and the note of lb1 all say |words|."""
-        wait.until(lambda: daemon.errors().get(reason, 0), what=f"{reason} is counted", timeout=15)
+        wait.until(lambda: daemon.errors().get(reason, 0), what=f"{reason} is counted")
         for what, text in (("the log", daemon.log()), ("show errors", daemon.ask("show errors")),
                            ("show peers", daemon.ask("show peers"))):
             self.assertTrue(any(all(word in line for word in (reason, *words)) for line in text.splitlines()),
@@ -112,12 +112,12 @@ class SessionTest(TlsTest):
         self.instances["lb1"].fill("mesh/http", ((f"u{n}", {"http_req_cnt": n + 1}) for n in range(count)))
         for name in ("lb1", "lb2"):
             wait.until(lambda: self.instances[name].used("mesh/http.total"), lambda used: used == count + 1,
-                       timeout=30, what=f"{name} has all totals")
+                       what=f"{name} has all totals")
         self.instances["lb1"].reload()
-        wait.until(lambda: self.instances["lb1"].used("mesh/http"), lambda used: used == count + 1, timeout=30,
+        wait.until(lambda: self.instances["lb1"].used("mesh/http"), lambda used: used == count + 1,
                    what="the old process has taught the new one over TLS")
         self.send("lb1", "joe", 1)
-        self.wait_total("joe", "http_req_cnt", 8, timeout=30)
+        self.wait_total("joe", "http_req_cnt", 8)
 
     def test_unix_sockets_have_none(self) -> None:
         """Their file says who may connect."""
@@ -166,7 +166,7 @@ class SessionTest(TlsTest):
         certificate = self.authority.issue("agent-1", "renewed", file="agent-1")
         self.assertIn("in charge", daemon.reload())
         self.send("lb1", "joe", 3)
-        self.wait_total("joe", "http_req_cnt", 10, timeout=30)
+        self.wait_total("joe", "http_req_cnt", 10)
         with socket.create_connection(("127.0.0.1", daemon.port), 5.0) as connection:
             context = ssl.create_default_context(cafile=str(self.authority.certificate))
             with context.wrap_socket(connection, server_hostname="renewed"):
@@ -174,7 +174,7 @@ class SessionTest(TlsTest):
         certificate.write_text("no PEM\n")
         self.assertIn("peers.tls.cert", daemon.ask("reload"))
         self.send("lb1", "joe", 1)
-        self.wait_total("joe", "http_req_cnt", 11, timeout=30)
+        self.wait_total("joe", "http_req_cnt", 11)
 
 
 class AgentsTest(TlsTest):
@@ -204,7 +204,7 @@ class AgentsTest(TlsTest):
     def test_an_agent_with_anothers_certificate_is_refused(self) -> None:
         agents = self.start_agents(self.authority.issue("agent-a"), self.authority.issue("agent-x"))
         self.assertIn("does not carry the name of this agent", agents[1].log())
-        wait.until(lambda: agents[0].errors().get("wrong-certificate", 0), what="it is refused", timeout=15)
+        wait.until(lambda: agents[0].errors().get("wrong-certificate", 0), what="it is refused")
         self.assertIn("DNS:agent-b", agents[0].peers()["agent-b"]["note"])
         self.assertNotEqual(agents[0].peers()["agent-b"]["state"], "synchronised")
 
@@ -260,7 +260,7 @@ class RefusalTest(TlsTest):
         self.add_instance("lb1", free_port())
         daemon = self.dialling(self.layouts["lb1"].peers_port)
         reason = wait.until(lambda: [reason for reason in ("no-tls", "handshake-timeout", "connection-lost")
-                                     if daemon.errors().get(reason, 0)], what="a reason is counted", timeout=15)
+                                     if daemon.errors().get(reason, 0)], what="a reason is counted")
         self.told(daemon, reason[0], "`bind` line")
 
     def test_a_caller_with_tls_where_there_is_none(self) -> None:
@@ -274,7 +274,7 @@ class RefusalTest(TlsTest):
         self.add_instance("lb1", free_port(), **self.tls(self.authority.issue("lb1")))
         daemon = self.start_agent(AgentConfig(peers=[PeerConfig("lb1", self.layouts["lb1"].peers_port)]))
         reason = wait.until(lambda: [reason for reason in ("unexpected-tls", "connection-lost")
-                                     if daemon.errors().get(reason, 0)], what="a reason is counted", timeout=15)
+                                     if daemon.errors().get(reason, 0)], what="a reason is counted")
         self.told(daemon, reason[0], "`bind` line", "[peers.tls]")
 
     def test_refusals_leave_the_others_alone(self) -> None:
@@ -288,7 +288,7 @@ class RefusalTest(TlsTest):
             connection.sendall(b"\x16\x03\x01")
         for data in (b"HAProxyS 2.1\nagent-1\nlb1 1 1\n", b"\x16\x03\x01" + bytes(300), b"GET / HTTP/1.1\r\n\r\n"):
             peer.raw_exchange(port, data)
-        wait.until(lambda: daemon.errors(), lambda errors: errors.get("handshake-timeout", 0) >= 100, timeout=20,
+        wait.until(lambda: daemon.errors(), lambda errors: errors.get("handshake-timeout", 0) >= 100,
                    what="the silent ones are closed")
         self.assertEqual(daemon.peers()["lb1"]["sessions"], "1")
         self.send("lb1", "joe", 3)

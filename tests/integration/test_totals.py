@@ -89,7 +89,7 @@ class ThreeOriginsTest(MeshTest):
                   for key, origins in said.items()}
         for name in names:
             wait.until(lambda: differences(oracle, self.instances[name].table("mesh/t.total")), lambda found: not found,
-                       what=f"totals at {name} equal the oracle's", timeout=20)
+                       what=f"totals at {name} equal the oracle's")
 
 
 def differences(oracle: dict[str, dict[str, int]], table: dict[str, dict[str, int | str]]) -> list[str]:

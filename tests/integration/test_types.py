@@ -145,7 +145,7 @@ class CounterTypesTest(MeshTest):
         self.wait_total("127.0.0.1", "gpc0", 5, table="mesh/conn.total")
         self.assertEqual(daemon.value("conn.total", "127.0.0.1", "conn_cur"), 5)
         self.instances["lb2"].kill()
-        self.wait_total("127.0.0.1", "gpc0", 3, "lb1", table="mesh/conn.total", timeout=30)
+        self.wait_total("127.0.0.1", "gpc0", 3, "lb1", table="mesh/conn.total")
         for connection in connections:
             connection.close()
 

@@ -21,7 +21,7 @@ _LOG_END = 6000
 
 class HaproxyTest(unittest.TestCase):
     """A test with real HAProxy. |seconds| bounds it, |alone| keeps other tests from running beside it."""
-    seconds = 90
+    seconds = 180
     alone = False
     needs_haproxy = True
     needs_agent = False
@@ -139,7 +139,7 @@ class MeshTest(HaproxyTest):
         self.wait_sessions(*instances)
         return daemon
 
-    def wait_sessions(self, *names: str, timeout: float = 20.0) -> None:
+    def wait_sessions(self, *names: str, timeout: float = 40.0) -> None:
         """Until HAProxy itself says that its session with the agent is up. HAProxy redials after 5 s."""
         for name in names:
             other = self.layouts[name].agent_name
@@ -155,11 +155,10 @@ class MeshTest(HaproxyTest):
 
     def wait_peer(self, daemon: Agent, peer: str, state: str = "synchronised") -> None:
         """Until |daemon| shows |peer| like that, whichever process of it that is."""
-        wait.until(lambda: daemon.peers()[peer]["state"], lambda seen: seen == state, timeout=40,
-                   what=f"{peer} is {state} at {daemon.config.name}")
+        wait.until(lambda: daemon.peers()[peer]["state"], lambda seen: seen == state, what=f"{peer} is {state} at {daemon.config.name}")
 
     def wait_total(self, key: str, data_type: str, expected: int, *names: str, table: str = "mesh/http.total",
-                   timeout: float = 15.0) -> None:
+                   timeout: float = 40.0) -> None:
         """Until every one of |names| (all by default) has that total in its own table."""
         for name in names or self.instances:
             wait.until(lambda: self.instances[name].value(table, key, data_type), lambda value: value == expected,

@@ -114,10 +114,10 @@ class Session:
         """The tables that the other side has defined to us."""
         return {table.name for table in list(self.definitions.values())}
 
-    def wait_closed(self, timeout: float = 15.0, what: str = "the other side closes") -> None:
+    def wait_closed(self, timeout: float = 40.0, what: str = "the other side closes") -> None:
         wait.until(lambda: self.closed, what=what, timeout=timeout)
 
-    def wait_value(self, table: str, key: Any, data_type: str, expected: Any, timeout: float = 15.0) -> None:
+    def wait_value(self, table: str, key: Any, data_type: str, expected: Any, timeout: float = 40.0) -> None:
         wait.until(lambda: self.value(table, key, data_type), lambda value: value == expected, timeout=timeout,
                    what=f"{data_type} of {key} in {table} == {expected}")
 
@@ -276,7 +276,7 @@ class Listener:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def session(self, index: int = 0, timeout: float = 15.0) -> Session:
+    def session(self, index: int = 0, timeout: float = 40.0) -> Session:
         """The |index|-th session that came in."""
         return wait.until(lambda: self.sessions[index], lambda _: True, timeout=timeout,
                           what=f"connection number {index + 1} comes in")

@@ -39,7 +39,7 @@ class SpoeLayout:
     events: dict[str, str] = dataclasses.field(default_factory=dict)
     groups: dict[str, str] = dataclasses.field(default_factory=dict)
     engine: str = ""
-    processing: str = "500ms"
+    processing: str = "10s"
     general: str = ""
     origin: bool = False
     frontends: int = 1  # each with a filter, and so an engine, of its own, on the ports from http_ports
@@ -57,7 +57,7 @@ class SpoeLayout:
         general = f"global\n{self.general}" if self.general else ""
         return (general + "".join(self._frontend(number, path) for number in range(self.frontends)) +
                 f"backend stickmesh-agents\n    mode tcp\n{self.backend}    timeout connect 100ms\n"
-                f"    timeout server 1m\n{servers}" + self._origin())
+                f"    timeout server 1m\n    timeout check 10s\n{servers}" + self._origin())
 
     def _engine(self) -> str:
         # A message of a group is not of the agent's own.

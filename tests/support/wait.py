@@ -12,7 +12,7 @@ class NotReached(AssertionError):
     """The deadline passed; the message carries the last value."""
 
 
-def until(probe: Callable[[], T], accept: Callable[[T], object] = bool, *, timeout: float = 15.0,
+def until(probe: Callable[[], T], accept: Callable[[T], object] = bool, *, timeout: float = 40.0,
           what: str = "condition", interval: float = 0.05) -> T:
     """Calls |probe| until |accept| likes its value, and returns that value. A probe that cannot connect yet counts as
     a value that isn't there yet."""
