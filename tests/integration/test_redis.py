@@ -394,6 +394,8 @@ class SentinelTest(RedisTest):
         self.fill(10, 1)
         self.wait_same()
         self.assertEqual(self.show()["Address"], f"127.0.0.1:{self.redis.port}")
+        for sentinel in sentinels:
+            sentinel.hurry()
         self.redis.kill()
         self.fill(20, 2)
         self.redis.port = replica.port

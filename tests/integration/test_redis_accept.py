@@ -81,8 +81,9 @@ class EntriesTest(AcceptTest):
         self.assertTrue(50_000 < int(daemon.table("bans")["192.0.2.1"]["exp"]) <= 60_000)
         self.push("a%3Ab:x:y", "gpc0", 3)
         self.wait_entry(daemon, "a:b", "x:y", gpc0=3)
-        self.push("bans:192.0.2.2", "gpt0", 1, life=700)
+        self.push("bans:192.0.2.2", "gpt0", 1, life=60_000)
         wait.until(lambda: "192.0.2.2" in daemon.table("bans"), what="it is there")
+        self.push("bans:192.0.2.2", "gpt0", 1, life=700)
         wait.until(lambda: "192.0.2.2" not in daemon.table("bans"), what="its life is over")
         # What it has mirrored is not what it takes in, and what it has taken in is mirrored.
         wait.until(lambda: self.redis.hash("stickmesh:bans:192.0.2.1").get("gpt0"), lambda value: value == "1")
@@ -90,9 +91,9 @@ class EntriesTest(AcceptTest):
         self.redis.ask("PUBLISH", "stickmesh:accept", "bans:192.0.2.9")
         self.assertEqual({key for key in self.redis.keys("stickmesh:bans@*")}, {"stickmesh:bans@redis:192.0.2.1"})
         # A new connection finds all that is there, and what is not there any more.
-        self.redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
         self.redis.ask("HSET", "stickmesh:bans@redis:192.0.2.3", "gpt0", 1)
         self.redis.ask("DEL", "stickmesh:bans@redis:192.0.2.1")
+        self.redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
         wait.until(lambda: set(daemon.table("bans")), lambda keys: keys == {"192.0.2.3"}, what="what was missed")
         daemon.kill()
         daemon.start()

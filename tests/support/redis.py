@@ -114,7 +114,7 @@ class Subscription:
 
 
 class Sentinel(Redis):
-    """One that watches the master on a port as `mymaster`, and is quick to say that it is down."""
+    """One that watches the master on a port as `mymaster`."""
 
     def __init__(self, directory: Path, name: str, master: int) -> None:
         super().__init__(directory, name)
@@ -124,10 +124,14 @@ class Sentinel(Redis):
         config = self.directory / "sentinel.conf"
         config.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.directory}\n"
                           f"sentinel monitor mymaster 127.0.0.1 {self.master} 2\n"
-                          "sentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 3000\n")
+                          "sentinel down-after-milliseconds mymaster 60000\nsentinel failover-timeout mymaster 3000\n")
         self.process = Process(self.name, ["redis-server", str(config), "--sentinel"], self.directory / "log")
         wait.until(self._answers, what=f"{self.name} answers")
         return self
+
+    def hurry(self) -> None:
+        """Before the master is killed; until then one that only stands still is not down."""
+        self.ask("SENTINEL", "SET", "mymaster", "down-after-milliseconds", 500)
 
     def knows(self) -> tuple[int, int]:
         """How many replicas, and how many other sentinels."""

@@ -15,7 +15,7 @@ class Node(redis.Redis):
         self.bus = free_port()
         self.met_at = 0  # with TLS between the nodes, too
         super().__init__(directory, name, [
-            "--cluster-enabled", "yes", "--cluster-port", str(self.bus), "--cluster-node-timeout", "1000",
+            "--cluster-enabled", "yes", "--cluster-port", str(self.bus), "--cluster-node-timeout", "5000",
             "--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0", *options])
 
     @property

@@ -284,7 +284,7 @@ class Client:
         self._socket = socket.socket(socket.AF_UNIX if isinstance(port, str) else socket.AF_INET)
         if receive_buffer:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self._socket.settimeout(10)
+        self._socket.settimeout(30)
         self._socket.connect(port if isinstance(port, str) else ("127.0.0.1", port))
         self._ready: collections.deque[Frame] = collections.deque()
         self._rest = b""
@@ -315,13 +315,13 @@ class Client:
     def send_until_full(self, data: bytes, most: int) -> int:
         """Sends |data| over and over, up to |most| bytes, until no more is taken for a while. How much was."""
         sent = 0
-        self._socket.settimeout(1)
+        self._socket.settimeout(4)
         try:
             while sent < most:
                 sent += self._socket.send(data[sent % len(data):])
         except TimeoutError:
             pass
-        self._socket.settimeout(10)
+        self._socket.settimeout(30)
         return sent
 
     def segments_in(self) -> int:
