@@ -134,8 +134,8 @@ class Host:
     # --- HAProxy
 
     def haproxy(self, text: str, verb: str = "restart") -> None:
-        """HAProxy with Debian's own config, and |text| behind it."""
-        self.write(HAPROXY_CFG, self.debian_cfg + text)
+        """HAProxy with Debian's own config, and |text| behind it, with which an agent may stand still for a while."""
+        self.write(HAPROXY_CFG, self.debian_cfg + text.replace("timeout server 1m\n", "timeout server 1m\n    timeout check 10s\n"))
         self.run("haproxy", "-c", "-f", HAPROXY_CFG)
         self.systemctl(verb, "haproxy")
 

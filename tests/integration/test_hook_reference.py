@@ -260,8 +260,9 @@ class FactsTest(HooksTest):
             stickmesh.on_update("clients", function() stickmesh.metric("updates") end)"""))
         for key, updates in (("joe", 1), ("joe", 2), ("amy", 3)):
             self.client.event(spop.message("track", table="clients", key=key, gpc0=6))
-            wait.until(lambda: self.shown().get("metric updates"), lambda count: count == str(updates), what=f"{updates} updates")
-        wait.until(lambda: self.shown().get("metric called"), lambda count: count == "3", what="until it returns")
+            for name in ("updates", "called"):
+                wait.until(lambda: self.shown().get(f"metric {name}"), lambda count: count == str(updates),
+                           what=f"{name}: {updates}")
         self.assertEqual(self.shown()["errors"], "2")
 
     def test_lines_of_the_log(self) -> None:

@@ -103,7 +103,8 @@ class ExampleTest(SpoeTest):
         for name, port in self.ports.items():
             text = replaced(recipes.hashed((EXAMPLES / "hooks.cfg").read_text()), {
                 ENGINE: str(engine), "bind :::8080 v4v6": f"bind 127.0.0.1:{port} accept-proxy",
-                "192.0.2.21:80": f"127.0.0.1:{server}", "192.0.2.10:10301": f"127.0.0.1:{self.spoe_port}"})
+                "192.0.2.21:80": f"127.0.0.1:{server}", "192.0.2.10:10301": f"127.0.0.1:{self.spoe_port}",
+                "timeout server 1m": "timeout server 1m\n    timeout check 10s"})
             self.instances[name] = self.start_haproxy(name, text)
         for name in NAMES:
             self.wait_state(name, "UP")

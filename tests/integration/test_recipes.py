@@ -167,7 +167,8 @@ class SpoeRecipeTest(RecipeTest):
         engine.write_text(recipes.replaced(ENGINE.read_text(), {"timeout processing 50ms": "timeout processing 5s",
                                                                "timeout hello 500ms": "timeout hello 10s",
                                                                 **self.engine_changes}))
-        return {"192.0.2.10:10301": f"127.0.0.1:{self.spoe_port}", "/etc/stickmesh/spoe-stickmesh.conf": str(engine)}
+        return {"192.0.2.10:10301": f"127.0.0.1:{self.spoe_port}",
+                "timeout server 1m": "timeout server 1m\n    timeout check 10s", "/etc/stickmesh/spoe-stickmesh.conf": str(engine)}
 
     def wait_ready(self) -> None:
         for name in NAMES:
@@ -344,6 +345,7 @@ class LoginTest(RecipeTest):
         for name in NAMES:
             self.assertGreaterEqual(self.read(name, "login_ip.total", key, "gpc0_rate"), 5, f"{name}: the stale total")
         self.daemon.start()
+        self.wait_current("login_ip.total")
         self.wait_answer(429, "joe@example.org")
         self.daemon.ask(f"clear table login_ip key {key}")
         self.wait_answer(200, "joe@example.org")
@@ -529,6 +531,10 @@ class ConnTest(RecipeTest):
     seconds = 150
     source = "127.0.0.9"
     key = "::ffff:127.0.0.9"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.changes = {"listen web\n": "listen web\n    timeout client 10m\n"}  # what is held open says nothing
 
     def hold(self, name: str, count: int) -> list[socket.socket]:
         held = http_client.hold(self.layouts[name].http_port, count, self.source)

@@ -173,6 +173,7 @@ class RestoreTest(RedisTest):
         section = f'\n[redis]\naddress = "127.0.0.1:{self.redis.port}"\nflush-interval = "20ms"\n'
         self.daemon = self.mesh(["lb1", "lb2"], agent={"extra": TABLES + section})
         http_client.send(self.layouts["lb1"].http_port, "joe", 5)
+        self.wait_total("joe", "http_req_cnt", 5)
         self.set("clients", "a:b%c", gpc0=7, server_key="web1", http_req_rate=100)
         wait.until(lambda: len(self.contributions("http")) + len(self.contributions("clients")), lambda count: count == 2,
                    what="both are in Redis")
@@ -239,7 +240,7 @@ class RestoreTest(RedisTest):
     def test_stopped_while_it_is_read(self) -> None:
         """No snapshot of what is not there yet is left, so that the next start reads Redis again; a reload has to wait."""
         self.server()
-        self.agent()
+        self.agent(peers_section='learn-timeout = "60s"')
         self.fill(5, 1)
         wait.until(lambda: len(self.contributions("other")), lambda count: count == 5, what="all are in Redis")
         self.lose(self.daemon)
@@ -361,7 +362,7 @@ class TlsTest(RedisTest):
         authority = self.protected("elsewhere")
         self.dial(f'ca = "{authority.certificate}"')
         wait.until(self.kinds, lambda kinds: kinds.get("wrong-certificate", 0) >= 1, what="it is refused")
-        self.assertIn("does not carry the name 'localhost'", self.show()["Last_error"])
+        wait.until(lambda: self.show()["Last_error"], lambda said: "does not carry the name 'localhost'" in said, what="it is said")
 
     def test_another_authority(self) -> None:
         self.protected("localhost")

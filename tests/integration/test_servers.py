@@ -26,7 +26,6 @@ def backend(port: int, ids: dict[str, int]) -> str:
 
 
 class ServersTest(MeshTest):
-    seconds = 120
 
     def start(self, ids: dict[str, dict[str, int]]) -> None:
         self.shops = {name: free_port() for name in ids}

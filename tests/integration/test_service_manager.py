@@ -162,7 +162,7 @@ class StatusTest(ServiceTest):
         port = free_port()
         config = self.config(agent_section='drain-timeout = "10m"')
         config.spoe = [f"127.0.0.1:{port}"]
-        daemon = self.start_agent(config, environment=self.manager.environment(200_000))
+        daemon = self.start_agent(config, environment=self.manager.environment(1_000_000))
         assert daemon.process is not None
         self.assertIn(f", SPOE at 127.0.0.1:{port}", wait.until(self.manager.status, what="a status"))
         client = spop.Client(port)
@@ -555,7 +555,6 @@ _KEEPS_A_FILE_SYSTEM = 'mount -t tmpfs -o size=64k tmpfs "$0" && echo mounted &&
 
 class FullDiskTest(ServiceTest):
     """The state directory lies on a small file system of its own, which is full."""
-    seconds = 120
 
     def setUp(self) -> None:
         super().setUp()

@@ -203,18 +203,23 @@ class AnswersTest(SpoeTest):
                          [(number, {"ok": False}) for number in range(1, 21)])
 
     def test_while_it_is_replaced_and_while_it_drains(self) -> None:
-        self.agent(agent_section='drain-timeout = "1s"')
+        self.agent(agent_section='drain-timeout = "6s"')
         client = self.client()
+        # Each comes with the length of the next, which is the same: the connection is never idle.
+        events = [spop.notify(number, 1, self.track) for number in range(100)]
+        client.send(events[0] + events[0][:4])
+        client.acks(1)
         for act, result in ((self.daemon.reload, "done:"), (self.daemon.stop, "0")):
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
                 acting = pool.submit(act)
                 answers: list[set[str]] = []
-                while not acting.done():
-                    client.send(spop.notify(len(answers), 1, self.track))
+                while not acting.done() or len(answers) <= 10:
+                    stream = len(answers) % 100
+                    client.send(events[stream][4:] + events[0][:4])
                     frame = client.frame()
                     if frame is None or frame.kind == spop.AGENT_DISCONNECT:
                         break
-                    self.assertEqual((frame.kind, frame.stream), (spop.ACK, len(answers)))
+                    self.assertEqual((frame.kind, frame.stream), (spop.ACK, stream))
                     answers.append(set(spop.variables(frame.payload)))
                 self.assertTrue(str(acting.result()).startswith(result))
             self.assertGreater(len(answers), 10)

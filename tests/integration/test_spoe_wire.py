@@ -185,7 +185,13 @@ class FramingTest(WireTest):
         self.assertEqual(spop.offer(client.hello)[0], 4096)
         client.reset()
         self.assertEqual(self.daemon.errors(), {})
-        self.refused(spop.notify(1, 1, TRACK), 4, "bad-frame", check)
+        # At once: a check has a second to end.
+        client = self.dial(b"")
+        client.send(check + spop.notify(1, 1, TRACK))
+        client.half_close()
+        first, end = client.frames()
+        self.assertEqual((first.kind, end.kind, spop.status(end)), (spop.AGENT_HELLO, spop.AGENT_DISCONNECT, 4))
+        self.assertEqual(self.daemon.errors(), {"bad-frame": 1})
         self.unharmed()
 
     def test_frames_that_break_the_protocol(self) -> None:
@@ -484,7 +490,9 @@ class SlowTest(WireTest):
         dripping = [(self.dial(b""), first, "handshake-timeout"), (self.dial(), event, "frame-timeout")]
         for client, data, _ in stopped:
             client.send(data)
-        self.counted += 1  # of the event that came whole
+        self.counted += 1
+        wait.until(lambda: self.daemon.value("clients", "joe", "gpc0"), lambda count: count == self.counted,
+                   what="the event that came whole is counted")
         open_still = list(dripping)
         for at in range(min(len(first), len(event)) - 1):
             for client, data, _ in open_still:

@@ -15,7 +15,6 @@ from support.ports import free_port
 
 
 class TlsTest(MeshTest):
-    seconds = 120
 
     def setUp(self) -> None:
         super().setUp()

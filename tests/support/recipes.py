@@ -150,7 +150,7 @@ class RecipeTest(MeshTest):
         for name in NAMES:
             wait.until(lambda: self.instances[name].entry("mesh/stickmesh", table) or {},
                        lambda mark: (mark.get("gpc0"), mark.get("gpc1")) == (2, 2) and int(mark.get("gpt0", 0)) > 0,
-                       timeout=20, what=f"mark of {table} at {name}")
+                       what=f"mark of {table} at {name}")
 
     def read(self, name: str, table: str, key: str, data_type: str) -> int:
         value = self.instances[name].value(f"mesh/{table}", key, data_type)
@@ -168,5 +168,5 @@ class RecipeTest(MeshTest):
     def wait_answer(self, expected: int, *args: Any, **kwargs: Any) -> None:
         """Until both instances answer so. The pause between tries keeps the tries themselves below any limit."""
         for name in NAMES:
-            wait.until(lambda: self.request(name, *args, **kwargs), lambda status: status == expected, timeout=20,
-                       interval=0.4, what=f"{name} answers {expected}")
+            wait.until(lambda: self.request(name, *args, **kwargs), lambda status: status == expected, timeout=60,
+                       interval=1.2, what=f"{name} answers {expected}")
