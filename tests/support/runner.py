@@ -71,8 +71,8 @@ def _options() -> argparse.Namespace:
         "each; STICKMESHD and STICKMESHCTL name the programs under test.")
     parser.add_argument("names", nargs="*", help="parts of test names; all when left out")
     # They mostly wait, for what takes HAProxy its time.
-    parser.add_argument("-j", "--jobs", type=int, default=3 * (os.cpu_count() or 1),
-                        help="tests side by side (default: three for each processor)")
+    parser.add_argument("-j", "--jobs", type=int, default=4 * (os.cpu_count() or 1),
+                        help="tests side by side (default: four for each processor)")
     parser.add_argument("-v", "--verbose", action="store_true", help="also show what passing tests print")
     parser.add_argument("--list", action="store_true", help="print the names of the tests and stop")
     parser.add_argument("--without-daemon", action="store_true", help="a daemon that is not built is no failure")
