@@ -45,8 +45,8 @@ int run(const std::string& socket, const std::string& line) {
   const auto asked = ask(socket, line, [&](std::string_view piece) { printer.feed(piece); });
   const bool whole = printer.finish();
   if (!asked) {
-    const bool answered = asked.error().reason == Reason::kConnectionLost;
-    return fail(asked.error().detail, answered ? kAgentEnds : kRefused);
+    const bool ended = asked.error().reason == Reason::kConnectionLost;
+    return fail(asked.error().detail, ended ? kAgentEnds : kRefused);
   }
   if (!whole) return fail("the answer is cut short: the agent closed the connection", kAgentEnds);
   if (printer.stopping()) return kAgentEnds;

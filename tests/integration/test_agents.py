@@ -11,7 +11,6 @@ NAMES = ["agent-a", "agent-b"]
 
 
 class AgentsTest(MeshTest):
-
     def start_agents(self, *instances: str) -> list[Agent]:
         """Two agents that dial each other, with a relay in the way of the one that a test wants to cut."""
         ports = [free_port(), free_port()]

@@ -96,7 +96,6 @@ def mismatches(table: dict[str, dict[str, int | str]], expected: dict[str, int])
 
 
 class SlowTest(MeshTest):
-
     def rewrite(self, rounds: int, first: int = 1) -> None:
         """Every round changes all keys: an agent that queued updates, not keys, would grow with the rounds."""
         for turn in range(first, first + rounds):

@@ -331,7 +331,6 @@ ME = "127.0.0.1"
 
 
 class ReportTest(LuaTest):
-
     def agent(self) -> Agent:
         self.events_port = free_port()
         self.daemon = self.start_agent(AgentConfig(

@@ -26,7 +26,6 @@ def backend(port: int, ids: dict[str, int]) -> str:
 
 
 class ServersTest(MeshTest):
-
     def start(self, ids: dict[str, dict[str, int]]) -> None:
         self.shops = {name: free_port() for name in ids}
         self.daemon = self.mesh_of(

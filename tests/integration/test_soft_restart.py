@@ -84,7 +84,6 @@ class Watcher:
 
 
 class SoftRestartTest(MeshTest):
-
     def pair(self, *, dial: str = "agent", config: dict[str, object] | None = None, **options: object) -> Agent:
         self.daemon = self.mesh(["lb1", "lb2"], dial=dial, agent=config, **options)
         for name in self.instances:

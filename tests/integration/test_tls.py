@@ -15,7 +15,6 @@ from support.ports import free_port
 
 
 class TlsTest(MeshTest):
-
     def setUp(self) -> None:
         super().setUp()
         self.authority = Authority(self.directory)
@@ -67,8 +66,7 @@ class SessionTest(TlsTest):
     def check_mesh(self, dial: str) -> Agent:
         options = {name: {"status": True, **self.tls(self.authority.issue(name))} for name in ("lb1", "lb2")}
         daemon = self.mesh_of(options, dial=dial, agent={
-            "allow_from": "[]",
-            "extra": self.section(self.authority.issue("agent-1"))})
+            "allow_from": "[]", "extra": self.section(self.authority.issue("agent-1"))})
         self.send("lb1", "joe", 3)
         self.send("lb2", "joe", 4)
         self.wait_total("joe", "http_req_cnt", 7)

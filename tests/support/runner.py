@@ -20,8 +20,8 @@ from support import agent, haproxy
 
 _PASSED, _FAILED, _NOT_RUN = 0, 1, 77
 _REASON = "not run: "
-# Whoever adds up the whole run's output must not count a test's own summary as well.
 _CAUSE = re.compile(r"^Traceback .*\n(?: .*\n)*(.+)|^(ended: .+)", re.MULTILINE)
+# Whoever adds up the whole run's output must not count a test's own summary as well.
 _UNITTEST_SUMMARY = re.compile(r"Ran \d+ tests? in|FAILED \(|OK$")
 
 
